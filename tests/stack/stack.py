@@ -1,0 +1,132 @@
+"""The whole stack of one test run: clusters now, what runs on them on demand (does I/O).
+
+    with Stack() as stack:
+        hub = stack.cluster("hub")
+        eu1 = stack.cluster("eu1", names=("eu1.k8s.example.com",))
+
+With ``WHARFINGER_STACK_KUBECONFIG`` no API server is started: ``cluster(NAME)`` is then
+the context NAME of that file (kind, or any other real cluster).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from tests.stack.api import Access
+from tests.stack.documents import load
+from tests.stack.kube import Cluster, ClusterSpec, Etcd, start_cluster
+from tests.stack.process import REAPER, scratch
+
+LOGS = Path(__file__).resolve().parents[2] / ".stack-logs"
+EXTERNAL = "WHARFINGER_STACK_KUBECONFIG"
+HUB_CRDS = ("crds/gateway-api", "crds/envoy-gateway", "crds/istio")
+WORKLOAD_CRDS = ("crds/istio",)
+
+
+class Stack:
+    """Everything that one run starts. Logs are removed at the end unless `failed`."""
+
+    def __init__(self, logs: Path | None = None) -> None:
+        run = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        self.logs = logs or LOGS / run
+        self.failed = False
+        self._lock = threading.Lock()
+        self._etcd: Etcd | None = None
+        self._clusters: dict[str, Cluster] = {}
+        self._cleanups: list[Callable[[], object]] = []
+
+    def etcd(self) -> Etcd:
+        """The one etcd, started when it is first asked for."""
+        with self._lock:
+            if self._etcd is None:
+                self._etcd = Etcd(self.logs).start()
+                self.at_end(self._etcd.stop)
+            return self._etcd
+
+    def cluster(
+        self,
+        name: str,
+        *,
+        names: tuple[str, ...] = (),
+        crds: tuple[str, ...] | None = None,
+    ) -> Cluster:
+        """The cluster `name`, started when it is first asked for.
+
+        `names` go into its serving certificate. `crds` default to all that gateways
+        need for ``hub``, and to Istio's for others.
+        """
+        if crds is None:
+            crds = HUB_CRDS if name == "hub" else WORKLOAD_CRDS
+        return self.clusters([ClusterSpec(name=name, names=names, crds=crds)])[0]
+
+    def clusters(self, specs: Iterable[ClusterSpec]) -> list[Cluster]:
+        """Several clusters, those that do not run yet started at the same time."""
+        wanted = list(specs)
+        fresh = [spec for spec in wanted if spec.name not in self._clusters]
+        with ThreadPoolExecutor(max_workers=max(len(fresh), 1)) as pool:
+            for cluster in pool.map(self._start, fresh):
+                self._clusters[cluster.name] = cluster
+        return [self._clusters[spec.name] for spec in wanted]
+
+    def _start(self, spec: ClusterSpec) -> Cluster:
+        if named := os.environ.get(EXTERNAL):
+            cluster = from_kubeconfig(Path(named), spec.name)
+            cluster.install(*spec.crds)
+            return cluster
+        cluster = start_cluster(spec, self.etcd(), self.logs)
+        self.at_end(cluster.stop)
+        return cluster
+
+    def at_end(self, cleanup: Callable[[], object]) -> None:
+        """Call `cleanup` when the stack ends; the newest first."""
+        self._cleanups.append(cleanup)
+
+    def close(self) -> None:
+        """Stop everything. Logs stay when `failed` was set."""
+        while self._cleanups:
+            self._cleanups.pop()()
+        REAPER.close()
+        if not self.failed:
+            shutil.rmtree(self.logs, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.failed = self.failed or kind is not None
+        self.close()
+
+
+def from_kubeconfig(path: Path, context: str) -> Cluster:
+    """The cluster of one context; credentials must be inline or files."""
+    (config,) = load(path.read_text())
+    found = next(c["context"] for c in config["contexts"] if c["name"] == context)
+    cluster = next(c for c in config["clusters"] if c["name"] == found["cluster"])
+    user = next(u for u in config["users"] if u["name"] == found["user"])["user"]
+    cluster = cluster["cluster"]
+    folder = scratch(f"cluster-{context}")
+
+    def pem(owner: dict[str, str], key: str) -> str:
+        if inline := owner.get(f"{key}-data"):
+            file = folder / key
+            file.touch(mode=0o600)
+            file.write_bytes(base64.b64decode(inline))
+            return str(file)
+        return str(path.parent / owner[key]) if key in owner else ""
+
+    access = Access(
+        server=cluster["server"].rstrip("/"),
+        ca=pem(cluster, "certificate-authority"),
+        token=user.get("token", ""),
+        cert=pem(user, "client-certificate"),
+        key=pem(user, "client-key"),
+    )
+    return Cluster(name=context, access=access, folder=folder)

@@ -172,7 +172,7 @@ class Api:
             if seen is not None and condition(seen):
                 return seen
             if time.monotonic() > deadline:
-                shown = json.dumps(seen, indent=1)
+                shown = json.dumps(_shown(seen), indent=1)
                 raise TimeoutError(f"{ref} not as wanted in {seconds:g} s: {shown}")
             time.sleep(0.05)
 
@@ -183,6 +183,12 @@ class Api:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{ref} still exists after {seconds:g} s")
             time.sleep(0.05)
+
+
+def _shown(seen: Document | None) -> Document | None:
+    if seen is not None:
+        seen["metadata"].pop("managedFields", None)
+    return seen
 
 
 def _message(answer: requests.Response) -> str:

@@ -25,7 +25,8 @@ _DICE = random.SystemRandom()
 _locks: dict[str, int] = {}
 
 
-def _registry() -> Path:
+def registry() -> Path:
+    """The folder of the lock files, shared by all runs of this user."""
     folder = Path(tempfile.gettempdir()) / f"wharfinger-registry-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
@@ -34,7 +35,7 @@ def _registry() -> Path:
 def _lock(name: str) -> bool:
     if name in _locks:
         return False
-    handle = os.open(_registry() / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    handle = os.open(registry() / name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -178,6 +178,7 @@ SYSTEM_PROGRAMS = {
     "gcc": "gcc libc6-dev",
     "git": "git",
     "ip": "iproute2",
+    "nft": "nftables",
     "openssl": "openssl",
     "psql": "postgresql-client",
     "pg_ctl": "postgresql",

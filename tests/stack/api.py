@@ -32,13 +32,17 @@ class ApiError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How to reach an API server: `ca`, `cert`, `key` are paths of PEM files."""
+    """How to reach an API server: `ca`, `cert`, `key` are paths of PEM files.
+
+    `server_name` is for kubeconfigs alone: SNI, and the name that the certificate has.
+    """
 
     server: str
     ca: str
     token: str = ""
     cert: str = ""
     key: str = ""
+    server_name: str = ""
 
 
 class Api:
@@ -47,6 +51,7 @@ class Api:
     def __init__(self, access: Access) -> None:
         self.access = access
         self._local = threading.local()
+        self._sessions: list[requests.Session] = []
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def _session(self) -> requests.Session:
@@ -60,7 +65,13 @@ class Api:
             if self.access.token:
                 session.headers["Authorization"] = f"Bearer {self.access.token}"
             self._local.session = session
+            self._sessions.append(session)
         return session
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for session in self._sessions:
+            session.close()
 
     def call(
         self, method: str, path: str, body: Any = None, *, content: str = JSON

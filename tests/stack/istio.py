@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -149,18 +150,17 @@ class IngressGateway:
         """Start Envoy and begin to follow the Service."""
         self._hub.namespace(self.spec.namespace)
         if self.spec.ports:
-            self._hub.api.apply(self.service())
+            self._hub.api.apply(self.service(self.spec.ports))
         self._announce()
         self._envoy.start()
         self._thread.start()
         return self
 
-    def service(self) -> Document:
-        """The platform's Service for this gateway."""
+    def service(self, ports: Iterable[int]) -> Document:
+        """A Service for this gateway, as the platform or a rendered file has it."""
         spec = self.spec
-        ports = [
-            {"name": f"tcp-{port}", "port": port, "targetPort": port}
-            for port in spec.ports
+        listed = [
+            {"name": f"tcp-{port}", "port": port, "targetPort": port} for port in ports
         ]
         return {
             "apiVersion": "v1",
@@ -173,7 +173,7 @@ class IngressGateway:
             "spec": {
                 "type": "LoadBalancer",
                 "selector": dict(spec.labels),
-                "ports": ports,
+                "ports": listed,
                 "allocateLoadBalancerNodePorts": False,
             },
         }

@@ -10,7 +10,7 @@ import base64
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.stack import pins
@@ -21,6 +21,7 @@ from tests.stack.network import free_port, give_back, take_address
 from tests.stack.process import Command, Daemon, answers, scratch, wait_until
 
 PORT = 6443
+OUR_GROUPS = ("gateway.networking.k8s.io", "envoyproxy.io", "istio.io", "argoproj.io")
 CRD = "apiextensions.k8s.io/v1"
 
 
@@ -80,9 +81,16 @@ class Cluster:
     daemon: Daemon | None = None
     address: str = ""
     api: Api = field(init=False)
+    _clients: list[Api] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.api = Api(self.access)
+        self.api = self.client(self.access)
+
+    def client(self, access: Access) -> Api:
+        """A client that is closed with the cluster."""
+        made = Api(access)
+        self._clients.append(made)
+        return made
 
     @property
     def host(self) -> str:
@@ -120,6 +128,8 @@ class Cluster:
             "server": access.server,
             "certificate-authority-data": _encoded(access.ca),
         }
+        if access.server_name:
+            cluster["tls-server-name"] = access.server_name
         document = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -150,6 +160,23 @@ class Cluster:
         )
         return name
 
+    def empty(self, namespace: str) -> None:
+        """Delete the objects in a namespace; nobody else would, nor the namespace.
+
+        Only Services and what gateways and engines act on: the rest is inert here.
+        """
+        groups = self.api.call("GET", "/apis")["groups"]
+        kinds = [Ref("v1", "Service", namespace=namespace)]
+        for group in groups:
+            if not group["name"].endswith(OUR_GROUPS):
+                continue
+            version = group["preferredVersion"]["groupVersion"]
+            for found in self.api.call("GET", f"/apis/{version}")["resources"]:
+                if found["namespaced"] and "/" not in found["name"]:
+                    kinds.append(Ref(version, found["kind"], namespace=namespace))
+        for kind in kinds:
+            self.api.call("DELETE", self.api.path(kind))
+
     def service_account(self, name: str, namespace: str = "default") -> Access:
         """Access by a real, signed token of a ServiceAccount, made if need be.
 
@@ -179,6 +206,10 @@ class Cluster:
             cert=str(issued.cert),
             key=str(issued.key),
         )
+
+    def through(self, server: str, *, server_name: str = "") -> Access:
+        """The administrator's access by another URL, as through a gateway."""
+        return replace(self.access, server=server, server_name=server_name)
 
     def install(self, *crds: str) -> None:
         """Apply CustomResourceDefinitions (`pins.asset` folders) and wait for them."""
@@ -211,7 +242,9 @@ class Cluster:
         wait_until(served, f"{ref} served by {self.name}")
 
     def stop(self) -> None:
-        """Stop the API server and give its address back."""
+        """Close all clients, stop the API server, give its address back."""
+        for client in self._clients:
+            client.close()
         if self.daemon is not None:
             self.daemon.stop()
             give_back(self.address)

@@ -3,6 +3,7 @@
     with Stack() as stack:
         hub = stack.cluster("hub")
         eu1 = stack.cluster("eu1", names=("eu1.k8s.example.com",))
+        stack.envoy_gateway().kubelet.proxy("public", "ingress").address
 
 With ``WHARFINGER_STACK_KUBECONFIG`` no API server is started: ``cluster(NAME)`` is then
 the context NAME of that file (kind, or any other real cluster).
@@ -22,7 +23,10 @@ from typing import Self
 
 from tests.stack.api import Access
 from tests.stack.documents import load
+from tests.stack.envoy_gateway import EnvoyGateway
+from tests.stack.istio import Istio
 from tests.stack.kube import Cluster, ClusterSpec, Etcd, start_cluster
+from tests.stack.pods import Network
 from tests.stack.process import REAPER, scratch
 
 LOGS = Path(__file__).resolve().parents[2] / ".stack-logs"
@@ -38,8 +42,11 @@ class Stack:
         run = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         self.logs = logs or LOGS / run
         self.failed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._etcd: Etcd | None = None
+        self._network: Network | None = None
+        self._envoy_gateway: EnvoyGateway | None = None
+        self._istio: Istio | None = None
         self._clusters: dict[str, Cluster] = {}
         self._cleanups: list[Callable[[], object]] = []
 
@@ -70,20 +77,51 @@ class Stack:
     def clusters(self, specs: Iterable[ClusterSpec]) -> list[Cluster]:
         """Several clusters, those that do not run yet started at the same time."""
         wanted = list(specs)
-        fresh = [spec for spec in wanted if spec.name not in self._clusters]
-        with ThreadPoolExecutor(max_workers=max(len(fresh), 1)) as pool:
-            for cluster in pool.map(self._start, fresh):
-                self._clusters[cluster.name] = cluster
-        return [self._clusters[spec.name] for spec in wanted]
+        with self._lock:
+            fresh = [spec for spec in wanted if spec.name not in self._clusters]
+            if fresh and not os.environ.get(EXTERNAL):
+                self.etcd()
+            with ThreadPoolExecutor(max_workers=max(len(fresh), 1)) as pool:
+                for cluster in pool.map(self._start, fresh):
+                    self._clusters[cluster.name] = cluster
+            return [self._clusters[spec.name] for spec in wanted]
 
     def _start(self, spec: ClusterSpec) -> Cluster:
-        if named := os.environ.get(EXTERNAL):
-            cluster = from_kubeconfig(Path(named), spec.name)
+        if self._etcd is None:
+            cluster = from_kubeconfig(Path(os.environ[EXTERNAL]), spec.name)
             cluster.install(*spec.crds)
-            return cluster
-        cluster = start_cluster(spec, self.etcd(), self.logs)
+        else:
+            cluster = start_cluster(spec, self._etcd, self.logs)
         self.at_end(cluster.stop)
         return cluster
+
+    @property
+    def network(self) -> Network:
+        """The network of pods of this run."""
+        with self._lock:
+            if self._network is None:
+                self._network = Network()
+                self.at_end(self._network.close)
+            return self._network
+
+    def envoy_gateway(self) -> EnvoyGateway:
+        """Envoy Gateway on the hub, started when it is first asked for."""
+        with self._lock:
+            if self._envoy_gateway is None:
+                hub, network = self.cluster("hub"), self.network
+                self._envoy_gateway = EnvoyGateway(hub, network, self.logs)
+                self.at_end(self._envoy_gateway.stop)
+                self._envoy_gateway.start()
+            return self._envoy_gateway
+
+    def istio(self) -> Istio:
+        """istiod on the hub, started when it is first asked for."""
+        with self._lock:
+            if self._istio is None:
+                self._istio = Istio(self.cluster("hub"), self.network, self.logs)
+                self.at_end(self._istio.stop)
+                self._istio.start()
+            return self._istio
 
     def at_end(self, cleanup: Callable[[], object]) -> None:
         """Call `cleanup` when the stack ends; the newest first."""
@@ -91,9 +129,16 @@ class Stack:
 
     def close(self) -> None:
         """Stop everything. Logs stay when `failed` was set."""
+        errors = []
         while self._cleanups:
-            self._cleanups.pop()()
+            try:
+                self._cleanups.pop()()
+            except RuntimeError as error:
+                errors.append(error)
         REAPER.close()
+        self.failed = self.failed or bool(errors)
+        if errors:
+            raise ExceptionGroup(f"while stopping, logs in {self.logs}", errors)
         if not self.failed:
             shutil.rmtree(self.logs, ignore_errors=True)
 

@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Self
 
 from tests.stack import pins
-from tests.stack.documents import Ref, dump
+from tests.stack.documents import Ref, condition, dump
 from tests.stack.kube import Cluster
 from tests.stack.kubelet import Kubelet, volume
 from tests.stack.pods import Network
-from tests.stack.process import Command, Daemon, answers, run, scratch
+from tests.stack.process import (
+    Command,
+    Daemon,
+    ProcessError,
+    answers,
+    run,
+    scratch,
+)
 
 NAMESPACE = "envoy-gateway-system"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
@@ -39,17 +46,50 @@ GATEWAY_CLASS = {
 
 
 class EnvoyGateway:
-    """The controller. `kubelet.proxy(NAME, NAMESPACE)` is the Envoy of a Gateway."""
+    """The controller. `kubelet.proxy(NAME, NAMESPACE)` is the Envoy of a Gateway.
 
-    def __init__(self, hub: Cluster, network: Network, logs: Path) -> None:
+    Without a `network` it is expected to be installed on the hub already, as on kind:
+    nothing is started then and there is no `kubelet` to control.
+    """
+
+    def __init__(self, hub: Cluster, network: Network | None, logs: Path) -> None:
         self.hub = hub
-        self.pod = network.pod()
-        self.kubelet = Kubelet(hub, network, logs, xds=self.pod.address)
         self._logs = logs
         self._daemon: Daemon | None = None
+        self._kubelet: Kubelet | None = None
+        if network is not None:
+            self.pod = network.pod()
+            self._kubelet = Kubelet(hub, network, logs, xds=self.pod.address)
+
+    @property
+    def kubelet(self) -> Kubelet:
+        """The stand-in kubelet; raises ProcessError where there is a real one."""
+        if self._kubelet is None:
+            raise ProcessError(
+                f"Envoy Gateway on {self.hub.name} is not ours to control"
+            )
+        return self._kubelet
+
+    def address(self, gateway: str, namespace: str, *, seconds: float = 30.0) -> str:
+        """The address of a Gateway, as soon as it is programmed."""
+        ref = Ref("gateway.networking.k8s.io/v1", "Gateway", gateway, namespace)
+        seen = self.hub.api.wait_for(
+            ref, lambda g: condition(g, "Programmed") == "True", seconds=seconds
+        )
+        return str(seen["status"]["addresses"][0]["value"])
 
     def start(self) -> Self:
-        """Make its certificates and the GatewayClass, start it, wait until ready."""
+        """Start it and the kubelet; return when its GatewayClass is accepted."""
+        if self._kubelet is not None:
+            self._daemon = Daemon(self.pod.command(self._command()), self._logs).start()
+            self._kubelet.start()
+        self.hub.api.apply(GATEWAY_CLASS)
+        ref = Ref.of(GATEWAY_CLASS)
+        self.hub.api.wait_for(ref, lambda c: condition(c, "Accepted") == "True")
+        return self
+
+    def _command(self) -> Command:
+        """Make its certificates and its configuration."""
         folder = scratch("envoy-gateway")
         environment = {
             "KUBECONFIG": str(self.hub.kubeconfig_file()),
@@ -63,20 +103,18 @@ class EnvoyGateway:
         self.pod.mounts["/certs"] = volume(self.hub, certificates, folder / "certs")
         config = folder / "config.yaml"
         config.write_text(dump(CONFIG))
-        command = Command(
+        return Command(
             name="envoy-gateway",
             argv=(program, "server", f"--config-path={config}"),
             env=environment,
             ready=answers(f"http://{self.pod.address}:8081/readyz"),
         )
-        self._daemon = Daemon(self.pod.command(command), self._logs).start()
-        self.hub.api.apply(GATEWAY_CLASS)
-        self.kubelet.start()
-        return self
 
     def stop(self) -> None:
-        """Stop the proxies and the controller."""
-        self.kubelet.stop()
+        """Stop the proxies and the controller, where they are ours."""
+        if self._kubelet is None:
+            return
+        self._kubelet.stop()
         if self._daemon is not None:
             self._daemon.stop()
         self.pod.close()

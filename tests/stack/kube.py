@@ -54,7 +54,7 @@ class Etcd:
 
     def stop(self) -> None:
         """Stop it; its data is gone with the run."""
-        self.daemon.stop()
+        self.daemon.stop(patience=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,8 @@ class Cluster:
         for client in self._clients:
             client.close()
         if self.daemon is not None:
-            self.daemon.stop()
+            # Nobody reads its data again: do not wait for watches to be closed.
+            self.daemon.stop(patience=0.5)
             give_back(self.address)
 
 

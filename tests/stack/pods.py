@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +70,11 @@ class Pod:
         return f"{self.network.bridge}-{self.number}"
 
     @property
+    def link(self) -> str:
+        """The name of the host's end of the cable to the pod."""
+        return f"{self.network.bridge}v{self.number}"
+
+    @property
     def address(self) -> str:
         """The address of the pod: every port that is listened on."""
         return f"{self.network.prefix}.{self.number}"
@@ -108,9 +113,11 @@ class Pod:
 
     def close(self) -> None:
         """Remove the namespace and its link; its programs must have been stopped."""
-        with contextlib.suppress(ProcessError):
-            run("ip", "netns", "del", self.namespace)
-        REAPER.forget("netns", self.namespace)
+        # The kernel keeps a namespace while it has unanswered packets, and with it the
+        # link, whose name the next run wants.
+        _remove("link", self.link)
+        _remove("netns", self.namespace)
+        self.network.reuse(self.number)
 
 
 class Network:
@@ -118,16 +125,17 @@ class Network:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._numbers = itertools.count(2)
+        self._free = deque(range(2, 127))
         self.subnet, self._handle = _take_subnet()
         self.bridge = f"whf{self.subnet}"
         self.prefix = f"10.98.{self.subnet}"
         self.gateway = f"{self.prefix}.1"
+        _remove("link", self.bridge)
         REAPER.remember("link", self.bridge)
-        with contextlib.suppress(ProcessError):
-            run("ip", "link", "del", self.bridge)
+        # Without a hardware address of its own a bridge takes the lowest of its ports:
+        # it would change with pods, and those that run would send into the void.
         _ip(
-            f"link add {self.bridge} type bridge",
+            f"link add {self.bridge} address {self._hardware(1)} type bridge",
             f"addr add {self.gateway}/24 dev {self.bridge}",
             f"link set {self.bridge} up",
         )
@@ -140,22 +148,23 @@ class Network:
     ) -> Pod:
         """A new pod. `mounts`: path inside -> folder or file; `hosts`: name -> address."""
         with self._lock:
-            number = next(self._numbers)
-        if number > 126:
-            raise ProcessError("a run has at most 125 pods")
+            if not self._free:
+                raise ProcessError("125 pods run already: close some")
+            number = self._free.popleft()
         made = Pod(
             network=self,
             number=number,
             mounts=dict(mounts or {}),
             hosts=dict(hosts or {}),
         )
-        name, link = made.namespace, f"{self.bridge}v{number}"
-        with contextlib.suppress(ProcessError):
-            run("ip", "netns", "del", name)
+        name, link, hardware = made.namespace, made.link, self._hardware(number)
+        _remove("link", link)
+        _remove("netns", name)
         REAPER.remember("netns", name)
+        REAPER.remember("link", link)
         _ip(
             f"netns add {name}",
-            f"link add {link} type veth peer name eth0 netns {name}",
+            f"link add {link} type veth peer name eth0 address {hardware} netns {name}",
             f"link set {link} master {self.bridge} up",
             f"-n {name} link set lo up",
             f"-n {name} addr add {made.address}/24 dev eth0",
@@ -165,17 +174,30 @@ class Network:
         )
         return made
 
+    def reuse(self, number: int) -> None:
+        """The pod of this number is gone."""
+        with self._lock:
+            self._free.append(number)
+
+    def _hardware(self, number: int) -> str:
+        # The same for each pod of that number: neighbours remember it for a minute.
+        return f"02:77:68:66:{self.subnet:02x}:{number:02x}"
+
     def close(self) -> None:
         """Remove the bridge; the pods must have been closed."""
-        with contextlib.suppress(ProcessError):
-            run("ip", "link", "del", self.bridge)
-        REAPER.forget("link", self.bridge)
+        _remove("link", self.bridge)
         os.close(self._handle)
 
 
 def _ip(*commands: str) -> None:
     for command in commands:
         run("ip", *command.split())
+
+
+def _remove(kind: str, name: str) -> None:
+    with contextlib.suppress(ProcessError):
+        run("ip", kind, "del", name)
+    REAPER.forget(kind, name)
 
 
 def _take_subnet() -> tuple[int, int]:

@@ -5,8 +5,12 @@
         eu1 = stack.cluster("eu1", names=("eu1.k8s.example.com",))
         stack.envoy_gateway().kubelet.proxy("public", "ingress").address
 
-With ``WHARFINGER_STACK_KUBECONFIG`` no API server is started: ``cluster(NAME)`` is then
-the context NAME of that file (kind, or any other real cluster).
+With ``WHARFINGER_STACK_KUBECONFIG=FILE`` no API server is started: ``cluster(NAME)`` is
+the context NAME (``hub``, ``workload-1``, ``workload-2``) of FILE, and Envoy Gateway must
+be installed on the hub, with a GatewayClass ``envoy`` of its own. Servers in FILE must be
+addresses that this machine *and* the hub's pods reach (with kind: those of the node
+containers), and ``WHARFINGER_STACK_ADDRESS`` an address of this machine that the hub's
+pods reach (with kind: the gateway of its Docker network); workloads listen there.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from tests.stack.envoy_gateway import EnvoyGateway
 from tests.stack.istio import Istio
 from tests.stack.kube import Cluster, ClusterSpec, Etcd, start_cluster
 from tests.stack.pods import Network
-from tests.stack.process import REAPER, scratch
+from tests.stack.process import REAPER, ProcessError, scratch
 
 LOGS = Path(__file__).resolve().parents[2] / ".stack-logs"
 EXTERNAL = "WHARFINGER_STACK_KUBECONFIG"
@@ -79,7 +83,7 @@ class Stack:
         wanted = list(specs)
         with self._lock:
             fresh = [spec for spec in wanted if spec.name not in self._clusters]
-            if fresh and not os.environ.get(EXTERNAL):
+            if fresh and not external():
                 self.etcd()
             with ThreadPoolExecutor(max_workers=max(len(fresh), 1)) as pool:
                 for cluster in pool.map(self._start, fresh):
@@ -88,7 +92,7 @@ class Stack:
 
     def _start(self, spec: ClusterSpec) -> Cluster:
         if self._etcd is None:
-            cluster = from_kubeconfig(Path(os.environ[EXTERNAL]), spec.name)
+            cluster = from_kubeconfig(Path(external()), spec.name)
             cluster.install(*spec.crds)
         else:
             cluster = start_cluster(spec, self._etcd, self.logs)
@@ -108,8 +112,10 @@ class Stack:
         """Envoy Gateway on the hub, started when it is first asked for."""
         with self._lock:
             if self._envoy_gateway is None:
-                hub, network = self.cluster("hub"), self.network
-                self._envoy_gateway = EnvoyGateway(hub, network, self.logs)
+                network = None if external() else self.network
+                self._envoy_gateway = EnvoyGateway(
+                    self.cluster("hub"), network, self.logs
+                )
                 self.at_end(self._envoy_gateway.stop)
                 self._envoy_gateway.start()
             return self._envoy_gateway
@@ -117,6 +123,8 @@ class Stack:
     def istio(self) -> Istio:
         """istiod on the hub, started when it is first asked for."""
         with self._lock:
+            if external():
+                raise ProcessError(f"istiod is not started beside {external()}")
             if self._istio is None:
                 self._istio = Istio(self.cluster("hub"), self.network, self.logs)
                 self.at_end(self._istio.stop)
@@ -148,6 +156,11 @@ class Stack:
     def __exit__(self, kind: object, *_: object) -> None:
         self.failed = self.failed or kind is not None
         self.close()
+
+
+def external() -> str:
+    """The path of the kubeconfig whose clusters are used, or nothing."""
+    return os.environ.get(EXTERNAL, "")
 
 
 def from_kubeconfig(path: Path, context: str) -> Cluster:

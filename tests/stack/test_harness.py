@@ -166,10 +166,9 @@ def test_envoy_gateway_serves_weighted_workloads(
         + envoy_backend(namespace, "blue", blue.address, blue.port)
         + envoy_backend(namespace, "green", green.address, green.port)
     )
-    proxy = envoy_gateway.kubelet.proxy("public", namespace)
-    programmed(hub, namespace)
-    wait_served(proxy.address, 20000, {"blue", "green"})
-    counted = spread(proxy.address, 20000, 100)
+    address = envoy_gateway.address("public", namespace)
+    wait_served(address, 20000, {"blue", "green"})
+    counted = spread(address, 20000, 100)
     assert counted[FAILED] == 0
     assert counted["blue"] > counted["green"] > 0
 
@@ -235,9 +234,8 @@ spec:
     hub.api.apply(gateway(namespace, "envoy"))
     backend = envoy_backend(namespace, "api", workload_1.host, workload_1.port)
     hub.api.apply(route + backend)
-    proxy = envoy_gateway.kubelet.proxy("public", namespace)
-    programmed(hub, namespace)
-    through = workload_1.through(f"https://{proxy.address}:443", server_name=name)
+    address = envoy_gateway.address("public", namespace)
+    through = workload_1.through(f"https://{address}:443", server_name=name)
     kubeconfig = workload_1.kubeconfig_file(through)
 
     def reached() -> bool:
@@ -319,10 +317,12 @@ spec:
 
 CHILD = """
 import sys
+from pathlib import Path
 from tests.stack.stack import Stack
-stack = Stack()
+stack = Stack(logs=Path(sys.argv[1]))
 hub = stack.cluster("hub", crds=())
-print(hub.daemon.pid, hub.address, hub.folder, flush=True)
+pod = stack.network.pod()
+print(hub.daemon.pid, hub.address, hub.folder, pod.namespace, pod.link, flush=True)
 sys.stdin.read()
 """
 
@@ -330,7 +330,7 @@ sys.stdin.read()
 def test_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD],
+        [sys.executable, "-c", CHILD, str(tmp_path)],
         cwd=root,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -338,13 +338,14 @@ def test_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     with child:
         assert child.stdout is not None
-        pid, address, folder = child.stdout.readline().split()
+        pid, address, folder, pod, link = child.stdout.readline().split()
         assert Path(f"/proc/{pid}").exists()
         child.kill()
         child.wait()
 
-    def gone() -> bool:
-        return not (Path(f"/proc/{pid}").exists() or Path(folder).exists())
-
-    wait_until(gone, f"process {pid} and folder {folder} gone")
-    assert address not in run("ip", "addr", "show", "lo")
+    # The folder is the last that goes.
+    wait_until(lambda: not Path(folder).exists(), f"{folder} gone")
+    assert not Path(f"/proc/{pid}").exists()
+    assert address not in run("ip", "addr", "show", "lo").split()
+    assert pod not in run("ip", "netns", "list").split()
+    assert f" {link}@" not in run("ip", "link", "show")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -9,9 +10,10 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from tests.stack.network import give_back, take_address
+from tests.stack.network import free_port, give_back, take_address
 
 FAILED = "failed"
+SHARED = "WHARFINGER_STACK_ADDRESS"
 MOST_AT_ONCE = 16
 
 
@@ -25,6 +27,10 @@ class Workload:
     def __init__(self, name: str, port: int = 8080, address: str = "") -> None:
         self.name = name
         self.port = port
+        shared = os.environ.get(SHARED, "")
+        if shared and not address:
+            # One address for all workloads: the ports must differ.
+            address, self.port = shared, free_port()
         self._owned = not address
         self.address = address or take_address()
         self.served = 0

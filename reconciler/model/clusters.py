@@ -1,0 +1,190 @@
+"""What was seen of clusters: entries of inventories and complete or unknown views; pure values.
+
+Raw API objects end here but for the `spec` of a VirtualService, which `claim` decodes so that
+every fault in it becomes a rejection of that one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ClusterState(StrEnum):
+    """What the inventory itself says of a cluster; `DELETED` is the only word that removes."""
+
+    READY = "ready"
+    PROVISIONING = "provisioning"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class ApiServer:
+    """One address of a cluster's API; `host` is an IP literal or an FQDN."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEntry:
+    """One cluster as an inventory names it.
+
+    `name` is a DNS label, the cluster's name everywhere in Wharfinger. `cluster_id` is the
+    inventory's own or the kube-system UID (then known only after observing; empty before).
+    `certificate_names` are the names in the API server's certificate, `None` when not known.
+    """
+
+    name: str
+    inventory: str
+    cluster_id: str = ""
+    state: ClusterState = ClusterState.READY
+    api_servers: tuple[ApiServer, ...] = ()
+    ca_bundle: str = ""
+    certificate_names: tuple[str, ...] | None = None
+
+
+class Why(StrEnum):
+    """Why something is unknown; decides the reason code and the exit code."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    UNAUTHORISED = "unauthorised"  # 401: credentials are missing or refused
+    FORBIDDEN = "forbidden"  # 403: a permission is missing
+    INCOMPLETE = "incomplete"  # a list was cut, or its pages do not belong together
+    NO_CRD = "no-crd"  # the API group of VirtualServices is not served
+    UNREADABLE = "unreadable"  # a file or an answer could not be parsed
+    NO_ID = "no-id"
+    DUPLICATE = "duplicate"  # two inventory entries claim one name or one id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Something that could not be read. Unknown is not empty: nothing may follow from it."""
+
+    why: Why
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VirtualService:
+    """One VirtualService. `annotations` is raw and complete; `spec` is untrusted JSON."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    deleting: bool
+    annotations: Mapping[str, str]
+    spec: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePort:
+    """One port of a Service; `node_port` is 0 where there is none."""
+
+    name: str
+    port: int
+    node_port: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One Service. `ingress` are the load balancer's addresses as reported, untrusted."""
+
+    namespace: str
+    name: str
+    type: str
+    headless: bool
+    has_selector: bool
+    local_traffic_policy: bool
+    ports: tuple[ServicePort, ...]
+    ingress: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One Node. `ready_since` is the Ready condition's own last transition time."""
+
+    name: str
+    ready: bool
+    ready_since: datetime | None
+    internal_ips: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One endpoint of an EndpointSlice with the addresses and labels of its pod."""
+
+    addresses: tuple[str, ...]
+    ready: bool
+    node_name: str
+    pod_labels: tuple[tuple[str, str], ...] | None = None  # None: not looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointSlice:
+    """One EndpointSlice of a Service. `ports` are (name, number)."""
+
+    namespace: str
+    service: str
+    ports: tuple[tuple[str, int], ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationRule:
+    """One DestinationRule: the host and its subsets' labels by name."""
+
+    namespace: str
+    name: str
+    host: str
+    subsets: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterObjects:
+    """A complete read of one cluster: every list whole, sorted by namespace and name.
+
+    `one_look_is_proof` is true for a directory, where one complete read proves absence;
+    an API server needs two looks at least the grace apart.
+    """
+
+    virtual_services: tuple[VirtualService, ...] = ()
+    services: tuple[Service, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    endpoint_slices: tuple[EndpointSlice, ...] = ()
+    destination_rules: tuple[DestinationRule, ...] = ()
+    one_look_is_proof: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """A cluster in one pass: its entry and either all of its objects or why not.
+
+    `entry.cluster_id` is filled where the objects are known.
+    """
+
+    entry: ClusterEntry
+    objects: ClusterObjects | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryFailure:
+    """An inventory that could not be read: the clusters that it names are all unknown."""
+
+    inventory: str
+    reason: Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that was observed in one pass, clusters sorted by name."""
+
+    clusters: tuple[ClusterView, ...]
+    failures: tuple[InventoryFailure, ...] = ()

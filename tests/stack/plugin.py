@@ -14,6 +14,7 @@ import pytest
 from tests.stack import pins
 
 MARKER = "stack"
+SHOWN = 4
 
 
 def required() -> bool:
@@ -29,9 +30,14 @@ def obstacle() -> str:
         i.name if isinstance(i, pins.Binary) else i.target for i in pins.missing()
     ]
     if lacking:
-        return f"not built: {', '.join(lacking)}: run `make stack`"
+        more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+        return f"not built: {', '.join(lacking[:SHOWN])}{more}: run `make stack`"
     if packages := pins.missing_packages():
         return f"missing: apt-get install -y {' '.join(packages)}"
+    try:
+        pins.envoy()
+    except pins.NotBuilt as error:
+        return str(error)
     if os.geteuid() != 0:
         return "network namespaces and addresses need root: run `sudo make test`"
     return ""

@@ -327,6 +327,15 @@ sys.stdin.read()
 """
 
 
+def alive(pid: str) -> bool:
+    """Does the process run? One that init has not buried yet does not."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+    return "State:\tZ" not in status
+
+
 def test_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
@@ -339,13 +348,13 @@ def test_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
     with child:
         assert child.stdout is not None
         pid, address, folder, pod, link = child.stdout.readline().split()
-        assert Path(f"/proc/{pid}").exists()
+        assert alive(pid)
         child.kill()
         child.wait()
 
     # The folder is the last that goes.
     wait_until(lambda: not Path(folder).exists(), f"{folder} gone")
-    assert not Path(f"/proc/{pid}").exists()
+    assert not alive(pid)
     assert address not in run("ip", "addr", "show", "lo").split()
     assert pod not in run("ip", "netns", "list").split()
     assert f" {link}@" not in run("ip", "link", "show")

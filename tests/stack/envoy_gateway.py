@@ -70,12 +70,9 @@ class EnvoyGateway:
             )
         return self._kubelet
 
-    def address(self, gateway: str, namespace: str, *, seconds: float = 30.0) -> str:
+    def address(self, gateway: str, namespace: str) -> str:
         """The address of a Gateway, as soon as it is programmed."""
-        ref = Ref("gateway.networking.k8s.io/v1", "Gateway", gateway, namespace)
-        seen = self.hub.api.wait_for(
-            ref, lambda g: condition(g, "Programmed") == "True", seconds=seconds
-        )
+        seen = self.hub.wait_programmed(gateway, namespace)
         return str(seen["status"]["addresses"][0]["value"])
 
     def start(self) -> Self:

@@ -15,9 +15,10 @@ from typing import Self
 
 from tests.stack import pins
 from tests.stack.api import ApiError
+from tests.stack.bootstrap import bootstrap
 from tests.stack.documents import Document, Ref, dump
 from tests.stack.kube import Cluster
-from tests.stack.pods import Network, Pod
+from tests.stack.pods import Network
 from tests.stack.process import (
     Command,
     Daemon,
@@ -203,19 +204,33 @@ class IngressGateway:
         return self.address
 
     def _command(self, control_plane: str) -> Command:
-        bootstrap = json.dumps(
-            _bootstrap(self._name, self.spec, self.pod, control_plane)
-        )
+        given = json.dumps(self._bootstrap(control_plane))
         argv = (
             str(pins.envoy()),
             "--config-yaml",
-            bootstrap,
+            given,
             "--log-level",
             "warn",
         )
         ready = answers(f"http://{self.pod.address}:15000/stats?filter=x")
         name = f"istio-{self.spec.namespace}-{self._name}"
         return self.pod.command(Command(name=name, argv=argv, ready=ready))
+
+    def _bootstrap(self, control_plane: str) -> Document:
+        namespace = self.spec.namespace
+        node = f"router~{self.pod.address}~{self._name}.{namespace}"
+        identity = {
+            "id": f"{node}~{namespace}.svc.cluster.local",
+            "cluster": f"{self._name}.{namespace}",
+            "metadata": {
+                "NAMESPACE": namespace,
+                "CLUSTER_ID": "Kubernetes",
+                "ISTIO_VERSION": "1.31.0",
+                "INSTANCE_IPS": self.pod.address,
+                "LABELS": dict(self.spec.labels),
+            },
+        }
+        return bootstrap(identity, control_plane)
 
     def _announce(self) -> None:
         """Make the Pod, with the status that a kubelet would write."""
@@ -253,67 +268,3 @@ class IngressGateway:
             except ProcessError as error:
                 self._error = error
                 return
-
-
-def _bootstrap(name: str, spec: Ingress, pod: Pod, control_plane: str) -> Document:
-    namespace = spec.namespace
-    ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-    http2 = {
-        "@type": "type.googleapis.com/"
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }
-    return {
-        "node": {
-            "id": f"router~{pod.address}~{name}.{namespace}~{namespace}.svc.cluster.local",
-            "cluster": f"{name}.{namespace}",
-            "metadata": {
-                "NAMESPACE": namespace,
-                "CLUSTER_ID": "Kubernetes",
-                "ISTIO_VERSION": "1.31.0",
-                "INSTANCE_IPS": pod.address,
-                "LABELS": dict(spec.labels),
-            },
-        },
-        "admin": {"address": _address("0.0.0.0", 15000)},
-        "dynamic_resources": {
-            "ads_config": {
-                "api_type": "GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": True,
-                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
-            },
-            "lds_config": ads,
-            "cds_config": ads,
-        },
-        "static_resources": {
-            "clusters": [
-                {
-                    "name": "xds-grpc",
-                    "type": "STATIC",
-                    "connect_timeout": "1s",
-                    "typed_extension_protocol_options": {
-                        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2
-                    },
-                    "load_assignment": {
-                        "cluster_name": "xds-grpc",
-                        "endpoints": [
-                            {
-                                "lb_endpoints": [
-                                    {
-                                        "endpoint": {
-                                            "address": _address(control_plane, 15010)
-                                        }
-                                    }
-                                ]
-                            }
-                        ],
-                    },
-                }
-            ]
-        },
-    }
-
-
-def _address(host: str, port: int) -> Document:
-    return {"socket_address": {"address": host, "port_value": port}}

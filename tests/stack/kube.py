@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.stack import pins
 from tests.stack.api import Access, Api, ApiError
 from tests.stack.certificates import Authority
-from tests.stack.documents import Document, Ref
+from tests.stack.documents import Document, Ref, condition
 from tests.stack.network import free_port, give_back, take_address
 from tests.stack.process import Command, Daemon, answers, scratch, wait_until
 
@@ -159,6 +159,11 @@ class Cluster:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         )
         return name
+
+    def wait_programmed(self, gateway: str, namespace: str) -> Document:
+        """The Gateway (of the Gateway API), as soon as it is programmed."""
+        ref = Ref("gateway.networking.k8s.io/v1", "Gateway", gateway, namespace)
+        return self.api.wait_for(ref, lambda g: condition(g, "Programmed") == "True")
 
     def empty(self, namespace: str) -> None:
         """Delete the objects in a namespace; nobody else would, nor the namespace.

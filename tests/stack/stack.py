@@ -16,6 +16,7 @@ pods reach (with kind: the gateway of its Docker network); workloads listen ther
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import threading
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.stack.api import Access
-from tests.stack.documents import load
+from tests.stack.documents import Document, load
 from tests.stack.envoy_gateway import EnvoyGateway
 from tests.stack.istio import Istio
 from tests.stack.kube import Cluster, ClusterSpec, Etcd, start_cluster
@@ -130,6 +131,18 @@ class Stack:
                 self.at_end(self._istio.stop)
                 self._istio.start()
             return self._istio
+
+    def kubeconfig(self) -> Path:
+        """A kubeconfig with one context per cluster that was asked for so far."""
+        merged: Document = {"apiVersion": "v1", "kind": "Config"}
+        for cluster in self._clusters.values():
+            one = json.loads(cluster.kubeconfig())
+            for part in ("clusters", "users", "contexts"):
+                merged.setdefault(part, []).extend(one[part])
+        path = scratch("kubeconfig") / "config"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(merged))
+        return path
 
     def at_end(self, cleanup: Callable[[], object]) -> None:
         """Call `cleanup` when the stack ends; the newest first."""

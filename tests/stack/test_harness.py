@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,20 @@ import pytest
 from tests.stack import pins
 from tests.stack.documents import Ref, condition
 from tests.stack.envoy_gateway import EnvoyGateway
-from tests.stack.istio import Ingress, IngressGateway, Istio
 from tests.stack.kube import Cluster
+from tests.stack.manifests import (
+    envoy_backend,
+    envoy_reference,
+    gateway,
+    reader_role,
+    tcp_route,
+)
 from tests.stack.process import ProcessError, listens, run, wait_until
-from tests.stack.workloads import FAILED, Workload, ask, spread
+from tests.stack.stack import EXTERNAL, Stack
+from tests.stack.workloads import FAILED, SHARED, Workload, ask, spread, wait_served
 
 pytestmark = pytest.mark.stack
+ROOT = Path(__file__).resolve().parents[2]
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 
 
@@ -25,120 +34,23 @@ def kubectl(kubeconfig: Path, *arguments: str) -> str:
     return run(str(pins.binary("kubectl")), f"--kubeconfig={kubeconfig}", *arguments)
 
 
-def gateway(namespace: str, gateway_class: str, extra: str = "") -> str:
-    return f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: public, namespace: {namespace}}}
-spec:
-  gatewayClassName: {gateway_class}
-  {extra}
-  listeners:
-  - name: tls
-    port: 443
-    protocol: TLS
-    hostname: "*.k8s.example.com"
-    tls: {{mode: Passthrough}}
-  allowedListeners: {{namespaces: {{from: Same}}}}
-"""
-
-
-def tcp_route(namespace: str, port: int, references: str) -> str:
-    return f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: ListenerSet
-metadata: {{name: orders, namespace: {namespace}}}
-spec:
-  parentRef: {{name: public}}
-  listeners: [{{name: tcp-{port}, port: {port}, protocol: TCP}}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {{name: orders, namespace: {namespace}}}
-spec:
-  parentRefs: [{{kind: ListenerSet, name: orders, sectionName: tcp-{port},
-                 group: gateway.networking.k8s.io}}]
-  rules: [{{backendRefs: [{references}]}}]
-"""
-
-
-def envoy_backend(namespace: str, name: str, address: str, port: int) -> str:
-    return f"""
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata: {{name: {name}, namespace: {namespace}}}
-spec: {{endpoints: [{{ip: {{address: {address}, port: {port}}}}}]}}
-"""
-
-
-def envoy_reference(name: str, weight: int) -> str:
-    group = "group: gateway.envoyproxy.io, kind: Backend"
-    return f"{{{group}, name: {name}, weight: {weight}}}"
-
-
-def service_entry(namespace: str, workload: Workload) -> str:
-    return f"""
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: {workload.name}, namespace: {namespace}}}
-spec:
-  hosts: [{workload.name}.{namespace}.internal]
-  exportTo: ["."]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{{number: 8080, name: tcp, protocol: TCP}}]
-  endpoints: [{{address: {workload.address}, ports: {{tcp: {workload.port}}}}}]
-"""
-
-
-def programmed(hub: Cluster, namespace: str) -> None:
-    ref = Ref(GATEWAY_API, "Gateway", "public", namespace)
-    hub.api.wait_for(ref, lambda seen: condition(seen, "Programmed") == "True")
-
-
-def wait_served(address: str, port: int, answers: set[str]) -> None:
-    def served() -> bool:
-        try:
-            return ask(address, port, 2.0) in answers
-        except OSError:
-            return False
-
-    wait_until(served, f"{address}:{port} serves {answers}")
-
-
-def test_an_api_server_enforces_rbac_for_a_service_account(hub: Cluster) -> None:
-    reader = hub.service_account("reader", "test-rbac")
-    kubeconfig = hub.kubeconfig_file(reader)
+def test_an_api_server_enforces_rbac_for_a_service_account(
+    hub: Cluster, namespace: str
+) -> None:
+    kubeconfig = hub.kubeconfig_file(hub.service_account("reader", namespace))
+    listing = ("get", "gateways.gateway.networking.k8s.io", "-A")
     with pytest.raises(ProcessError, match="Forbidden"):
-        kubectl(kubeconfig, "get", "gateways.gateway.networking.k8s.io", "-A")
-    kubectl(
-        hub.kubeconfig_file(),
-        *("create", "clusterrole", "reader", "--verb=get,list"),
-        "--resource=gateways.gateway.networking.k8s.io",
-    )
-    kubectl(
-        hub.kubeconfig_file(),
-        *("create", "clusterrolebinding", "reader", "--clusterrole=reader"),
-        "--serviceaccount=test-rbac:reader",
-    )
+        kubectl(kubeconfig, *listing)
+    hub.api.apply(reader_role(namespace))
 
     def allowed() -> bool:
-        answer = kubectl(hub.kubeconfig_file(), *can_list)
-        return answer.strip() == "yes"
+        try:
+            kubectl(kubeconfig, *listing)
+        except ProcessError:
+            return False
+        return True
 
-    user = "--as=system:serviceaccount:test-rbac:reader"
-    can_list = (
-        "auth",
-        "can-i",
-        "list",
-        "gateways.gateway.networking.k8s.io",
-        "-A",
-        user,
-    )
     wait_until(allowed, "the role is bound")
-    kubectl(kubeconfig, "get", "gateways.gateway.networking.k8s.io", "-A")
 
 
 def test_a_client_certificate_is_a_user_with_groups(workload_1: Cluster) -> None:
@@ -178,7 +90,7 @@ def test_a_load_balancer_opens_only_the_ports_of_its_service(
 ) -> None:
     envoy_gateway.hub.api.apply(gateway(namespace, "envoy"))
     proxy = envoy_gateway.kubelet.proxy("public", namespace)
-    programmed(envoy_gateway.hub, namespace)
+    envoy_gateway.hub.wait_programmed("public", namespace)
     wait_until(listens(proxy.pod.address, 19003), "the readiness port of the pod")
     assert not listens(proxy.address, 19003)()
 
@@ -195,7 +107,7 @@ def test_a_paused_kubelet_leaves_a_gateway_without_address(
         assert not seen["status"].get("addresses")
     finally:
         envoy_gateway.kubelet.resume()
-    programmed(hub, namespace)
+    hub.wait_programmed("public", namespace)
 
 
 def test_a_crashed_envoy_refuses_and_comes_back(
@@ -249,70 +161,28 @@ spec:
     assert kubectl(kubeconfig, "get", "ns", "kube-system", *uid) == workload_1.uid
 
 
-def ingress(istio: Istio, namespace: str, ports: tuple[int, ...]) -> IngressGateway:
-    labels = (("istio", namespace),)
-    spec = Ingress(service="ingress", namespace=namespace, labels=labels, ports=ports)
-    return istio.ingress(spec)
-
-
-def test_istio_serves_weighted_workloads_through_the_gateway_api(
-    istio: Istio, namespace: str, blue: Workload, green: Workload
+def test_the_same_tests_run_against_the_clusters_of_a_kubeconfig(
+    stack: Stack, envoy_gateway: EnvoyGateway, address: str
 ) -> None:
-    hub = istio.hub
-    proxy = ingress(istio, namespace, (443, 20000))
-    service = f"ingress.{namespace}.svc.cluster.local"
-    extra = f"addresses: [{{type: Hostname, value: {service}}}]"
-    references = ", ".join(
-        f"{{group: networking.istio.io, kind: Hostname, port: 8080, weight: {weight},"
-        f" name: {workload.name}.{namespace}.internal}}"
-        for workload, weight in ((blue, 3), (green, 1))
+    # The names of tests, and no `-n`: the child starts no cluster, only workloads.
+    chosen = "envoy_gateway_serves or kubectl_reaches or rbac"
+    quiet = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+    done = subprocess.run(
+        [sys.executable, *quiet, "-k", chosen, __file__],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            EXTERNAL: str(stack.kubeconfig()),
+            SHARED: address,
+            "WHARFINGER_STACK": "require",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    hub.api.apply(gateway(namespace, "istio", extra))
-    hub.api.apply(
-        tcp_route(namespace, 20000, references)
-        + service_entry(namespace, blue)
-        + service_entry(namespace, green)
-    )
-    programmed(hub, namespace)
-    wait_served(proxy.wait_address(), 20000, {"blue", "green"})
-    counted = spread(proxy.address, 20000, 100)
-    assert counted[FAILED] == 0
-    assert counted["blue"] > counted["green"] > 0
-
-
-def test_istio_classic_serves_the_ports_of_a_service_from_git(
-    istio: Istio, namespace: str, blue: Workload
-) -> None:
-    hub = istio.hub
-    proxy = ingress(istio, namespace, ())
-    rendered = f"""
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: tcp-20000, namespace: {namespace}}}
-spec:
-  selector: {{istio: {namespace}}}
-  servers: [{{port: {{number: 20000, name: tcp-20000, protocol: TCP}},
-              hosts: ["./orders.internal"]}}]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: orders, namespace: {namespace}}}
-spec:
-  hosts: [orders.internal]
-  gateways: [{namespace}/tcp-20000]
-  tcp:
-  - match: [{{port: 20000}}]
-    route: [{{destination: {{host: blue.{namespace}.internal,
-                             port: {{number: 8080}}}}}}]
-"""
-    hub.api.apply(proxy.service((20001,)))
-    hub.api.apply(rendered + service_entry(namespace, blue))
-    address = proxy.wait_address()
-    wait_until(listens(proxy.pod.address, 20000), "the listener in the pod")
-    with pytest.raises(OSError, match=r"refused|reset"):
-        ask(address, 20000)
-    hub.api.apply(proxy.service((20000, 20001)))
-    wait_served(address, 20000, {"blue"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
 
 
 CHILD = """
@@ -337,10 +207,9 @@ def alive(pid: str) -> bool:
 
 
 def test_a_killed_run_leaves_nothing_behind(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, str(tmp_path)],
-        cwd=root,
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from tests.stack.network import free_port, give_back, take_address
+from tests.stack.process import wait_until
 
 FAILED = "failed"
 SHARED = "WHARFINGER_STACK_ADDRESS"
@@ -126,3 +127,15 @@ def spread(host: str, port: int, n: int, timeout: float = 5.0) -> Counter[str]:
 
     with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, n)) as pool:
         return Counter(pool.map(once, range(n)))
+
+
+def wait_served(address: str, port: int, answers: set[str]) -> None:
+    """Return when one of `answers` is heard at `address:port`."""
+
+    def served() -> bool:
+        try:
+            return ask(address, port, 2.0) in answers
+        except OSError:
+            return False
+
+    wait_until(served, f"{address}:{port} serves {answers}")

@@ -1,0 +1,138 @@
+"""Gives ports to routes: deterministic, order-independent, sticky; pure.
+
+Preferred port = hash of the identity into the dynamic band, then the next free one. Ports that
+never had an owner come first, and the static band last, so that requests find room there:
+
+    dynamic, never owned -> dynamic, quarantine over -> static, never owned -> static, over
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from reconciler.ledger import Entry, Key
+from reconciler.model.units import Owner, PortState
+from reconciler.ports import contains, never_allocatable
+from reconciler.settings import Gateway
+
+
+def identity_hash(owner: Owner) -> int:
+    """A number that orders routes and picks preferred ports, whatever arrived first."""
+    text = "".join(f"{len(part)}:{part}" for part in owner.identity)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+class Pool:
+    """The ports of one gateway during one pass. Starts from the ledger, `take` adds to it."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        entries: Mapping[tuple[str, Key], Entry],
+        now: datetime,
+        quarantine: timedelta,
+    ) -> None:
+        self._gateway = gateway
+        self._now = now
+        self._quarantine = quarantine
+        self._never = never_allocatable(gateway.tls_port)
+        self._entries: dict[int, Entry] = {
+            key: entry
+            for (name, key), entry in entries.items()
+            if name == gateway.name and isinstance(key, int)
+        }
+        self._taken: set[int] = set()
+        self._live = sum(entry.live for entry in self._entries.values())
+        self._dynamic = [port for port in self._all() if self._is_dynamic(port)]
+        self._static = [port for port in self._all() if not self._is_dynamic(port)]
+
+    def _all(self) -> Iterator[int]:
+        ports = self._gateway.ports
+        return (
+            port
+            for each in ports.range
+            for port in each
+            if port not in self._never and not contains(ports.exclude, port)
+        )
+
+    def _is_dynamic(self, port: int) -> bool:
+        return not contains(self._gateway.ports.static, port)
+
+    @property
+    def full(self) -> bool:
+        """True when no route may get another port, whatever is free."""
+        limit = self._gateway.ports.max
+        return limit is not None and self._live >= limit
+
+    def refusal(self, port: int) -> str:
+        """Why nobody may ask for this port; empty when it may be asked for."""
+        ports = self._gateway.ports
+        if port in self._never:
+            return f"port {port} is needed by the proxies"
+        if not contains(ports.range, port):
+            where = ", ".join(map(str, ports.range))
+            return f"port {port} is outside of the range of gateway {self._gateway.name} ({where})"
+        if contains(ports.exclude, port):
+            return f"port {port} is excluded on gateway {self._gateway.name}"
+        return ""
+
+    def is_free(self, port: int, owner: Owner) -> bool:
+        """Whether this owner may have the port now: quarantine holds for others only."""
+        if port in self._taken:
+            return False
+        entry = self._entries.get(port)
+        if entry is None:
+            return True
+        if entry.owner is not None and entry.owner.identity == owner.identity:
+            return entry.state is not PortState.RESERVED
+        if entry.state is not PortState.RELEASED:
+            return False
+        return self._now - entry.since >= self._quarantine
+
+    def take(self, port: int) -> None:
+        """Mark the port as given in this pass."""
+        self._taken.add(port)
+        entry = self._entries.get(port)
+        if entry is None or not entry.live:
+            self._live += 1
+
+    def former(self, owner: Owner) -> int | None:
+        """The released port that this owner had last, when it may still have it."""
+        mine = [
+            entry
+            for entry in self._entries.values()
+            if entry.state is PortState.RELEASED
+            and entry.owner is not None
+            and entry.owner.identity == owner.identity
+            and isinstance(entry.key, int)
+            and not self.refusal(entry.key)
+            and entry.key not in self._taken
+        ]
+        if not mine:
+            return None
+        latest = max(mine, key=lambda entry: (entry.since, entry.key))
+        return int(latest.key)
+
+    def choose(self, owner: Owner) -> int | None:
+        """A free port for the owner, `None` when there is none."""
+        number = identity_hash(owner)
+        for band in (self._dynamic, self._static):
+            for never_owned in (True, False):
+                found = self._probe(band, number, never_owned, owner)
+                if found is not None:
+                    return found
+        return None
+
+    def _probe(
+        self, band: list[int], number: int, never_owned: bool, owner: Owner
+    ) -> int | None:
+        if not band:
+            return None
+        start = number % len(band)
+        for offset in range(len(band)):
+            port = band[(start + offset) % len(band)]
+            if (port not in self._entries) is never_owned and self.is_free(port, owner):
+                return port
+        return None

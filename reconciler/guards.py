@@ -1,0 +1,73 @@
+"""What keeps a mistake from becoming an outage: budgets for deletions and rewrites; pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from reconciler.model.repository import History
+from reconciler.settings import DeletionGuard
+
+WINDOW = timedelta(hours=24)
+
+
+def set_digest(items: Iterable[str]) -> str:
+    """Names a withheld set, so that a person accepts exactly what was shown; 16 hex digits."""
+    text = json.dumps(sorted(set(items)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def deleted_recently(
+    history: History, now: datetime, present: frozenset[str]
+) -> Mapping[str, int]:
+    """How many exposures we deleted per cluster in the last 24 hours.
+
+    `present` are the stems (`cluster/namespace/vs-name`) that HEAD has on any gateway: a unit
+    that moved or came back is no deletion.
+    """
+    gone: dict[str, set[str]] = {}
+    for commit in history.commits:
+        if not commit.ours or now - commit.time >= WINDOW:
+            continue
+        for change in commit.changes:
+            stem = _deleted_stem(change.path) if change.new is None else None
+            if stem is not None and stem not in present:
+                gone.setdefault(stem.split("/")[0], set()).add(stem)
+    return {cluster: len(stems) for cluster, stems in gone.items()}
+
+
+def _deleted_stem(path: str) -> str | None:
+    parts = path.split("/")
+    if len(parts) != 5 or parts[0] != "manifests":
+        return None
+    if not parts[4].startswith("vs-") or parts[4].endswith(".endpoints.yaml"):
+        return None
+    return "/".join(parts[2:]).removesuffix(".yaml")
+
+
+def over_budget(guard: DeletionGuard, *, there: int, before: int, now: int) -> str:
+    """Why deleting `now` exposures of a cluster needs a person; empty when it does not.
+
+    `there` is how many HEAD has, `before` how many were deleted in the last 24 hours.
+    """
+    if now == 0:
+        return ""
+    total = there + before
+    allowed = max(guard.at_least, total * guard.percent // 100)
+    if before + now > allowed:
+        return f"{before + now} of {total} exposures in 24 hours, {allowed} are allowed without a person"
+    if now == there and total > guard.at_least:
+        return f"it would remove every exposure of the cluster ({there})"
+    return ""
+
+
+def too_many_rewrites(percent: int, *, files: int, rewrites: int) -> str:
+    """Why rewriting wish files although no wish changed needs a person; empty when not."""
+    if rewrites == 0 or rewrites * 100 <= percent * files:
+        return ""
+    return (
+        f"{rewrites} of {files} wish files would change although no wish did, "
+        f"{percent}% are allowed without a person"
+    )

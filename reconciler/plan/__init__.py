@@ -1,0 +1,73 @@
+"""Decides a pass: claims, HEAD and history in, a Plan out; pure.
+
+    clusters   each stands known, deleted or skipped        (standing.py)
+    units      wanted, rejected, held, pending or to remove (wanted.py, removal.py)
+    places     gateways, ports and SNI hosts                (place.py, quota.py, apis.py)
+    guards     deletions and rewrites that need a person    (judge.py)
+    drafts     one commit per unit, addresses on their own  (drafts.py)
+
+Same input in any order: same plan, same bytes, same digest. Planning again after applying
+plans nothing. One bad unit or cluster never changes what is planned for another.
+"""
+
+from __future__ import annotations
+
+from reconciler.errors import Blocked, Exit, Usage
+from reconciler.model.plans import Plan
+from reconciler.plan.decisions import Decisions
+from reconciler.plan.drafts import finish
+from reconciler.plan.inputs import Inputs, Rendering
+from reconciler.plan.judge import judge
+from reconciler.plan.standing import standings
+from reconciler.plan.units import plan_units
+from reconciler.plan.wanted import Writer
+from reconciler.plan.world import World, in_lineage, read_world
+
+__all__ = ["Inputs", "Rendering", "plan"]
+
+
+def plan(inputs: Inputs, render: Rendering) -> Plan:
+    """The plan of one pass.
+
+    Raises Usage when the settings left out a gateway that has live allocations, Blocked when
+    HEAD holds a commit of a newer renderer than this one.
+    """
+    world = read_world(inputs)
+    _refuse_newer(inputs, render)
+    _refuse_lost_gateways(world)
+    stand = standings(world)
+    records = {each.cluster: each.record for each in stand if each.record is not None}
+    world = in_lineage(world, {**world.records, **records})
+    out = Decisions()
+    if world.faults:
+        out.exits.append(Exit.BLOCKED)
+    writer = Writer(world, render, out)
+    plan_units(world, stand, writer, out)
+    withheld = judge(world, out)
+    return finish(world, render, out, withheld)
+
+
+def _refuse_newer(inputs: Inputs, render: Rendering) -> None:
+    newest = max(
+        (each.renderer for each in inputs.history.commits if each.ours), default=0
+    )
+    if newest > render.version:
+        raise Blocked(
+            f"HEAD holds commits of renderer version {newest}, this is version {render.version}",
+            hint="upgrade wharfinger here; an older one would take back what the newer one wrote",
+        )
+
+
+def _refuse_lost_gateways(world: World) -> None:
+    known = {gateway.name for gateway in world.inputs.settings.gateways}
+    lost: dict[str, int] = {}
+    for entry in world.ledger.entries.values():
+        if entry.live and entry.gateway not in known:
+            lost[entry.gateway] = lost.get(entry.gateway, 0) + 1
+    if lost:
+        name, count = sorted(lost.items())[0]
+        raise Usage(
+            f"gateway {name} is not in the settings but has {count} live allocations",
+            where="wharfinger.yaml",
+            hint="a gateway cannot be removed or renamed while routes are on it: move them first",
+        )

@@ -1,0 +1,167 @@
+"""Turns decisions into commits and a Plan: one commit per unit, addresses on their own; pure.
+
+Order of the commits: what a gateway needs before its units, then creations and updates, then
+addresses per cluster, then removals. From 200 units on, one commit per cluster and kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+from reconciler.errors import Exit
+from reconciler.model.plans import Op, Plan, Row
+from reconciler.model.repository import CommitDraft, FileWrite
+from reconciler.model.units import UnitId
+from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.inputs import Rendering
+from reconciler.plan.world import World
+
+ONE_COMMIT_PER_UNIT_BELOW = 200
+_OP_ORDER = {op: index for index, op in enumerate(Op)}
+
+
+def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Plan:
+    """The plan from all decisions."""
+    writes = sorted(out.writes, key=lambda each: (each.unit, each.change, each.subject))
+    drafts = [
+        *_gateway_drafts(world, render, writes),
+        *_unit_drafts(
+            [each for each in writes if each.change in (Change.WISH, Change.REWRITE)],
+            "Update",
+        ),
+        *_address_drafts([each for each in writes if each.change is Change.ADDRESSES]),
+        *_unit_drafts(
+            [each for each in writes if each.change is Change.DELETION], "Remove"
+        ),
+    ]
+    rows = sorted(
+        (*out.rows, *(row for each in writes for row in each.rows)), key=_row_key
+    )
+    if any(row.op is Op.WITHHOLD for row in rows):
+        out.exits.append(Exit.BLOCKED)
+    return Plan(
+        base=world.inputs.head.commit,
+        digest=_digest(rows, drafts),
+        rows=tuple(rows),
+        drafts=tuple(drafts),
+        states=tuple(sorted(out.states, key=lambda each: each.unit)),
+        withheld=withheld,
+        exits=tuple(sorted(set(out.exits))),
+        unconfirmed=tuple(sorted(set(out.unconfirmed))),
+    )
+
+
+def _row_key(row: Row) -> tuple[object, ...]:
+    return (
+        row.cluster,
+        row.namespace or "",
+        row.name or "",
+        row.route or "",
+        _OP_ORDER[row.op],
+        row.gateway or "",
+        row.port or 0,
+        row.host or "",
+        row.code,
+        row.reason,
+    )
+
+
+def _digest(rows: Sequence[Row], drafts: Sequence[CommitDraft]) -> str:
+    content = [
+        [[row.op, row.cluster, row.namespace, row.name, row.route, row.gateway, row.host, row.port, row.code, row.reason] for row in rows],
+        [[draft.subject, [[each.path, _hash(each.data)] for each in draft.writes]] for draft in drafts],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _hash(data: bytes | None) -> str | None:
+    return hashlib.sha256(data).hexdigest() if data is not None else None
+
+
+def _gateway_drafts(
+    world: World, render: Rendering, writes: Sequence[UnitWrite]
+) -> Iterable[CommitDraft]:
+    """The gateways' own files, for those that have or get units."""
+    settings = world.inputs.settings
+    for gateway in settings.gateways:
+        prefix = f"manifests/{gateway.name}/"
+        current = {
+            path: file.data
+            for path, file in world.inputs.head.files.items()
+            if path.startswith(prefix) and path.count("/") == 2
+        }
+        ports = _ports_after(world, gateway.name, writes)
+        used = any(
+            each.path.startswith(prefix) for write in writes for each in write.files
+        )
+        if not ports and not used and not current:
+            continue
+        files = render.gateway_files(gateway, settings, ports, current)
+        files = tuple(each for each in files if each.data != world.data(each.path))
+        if files:
+            yield CommitDraft(
+                subject=f"Prepare gateway {gateway.name}",
+                body="",
+                units=(),
+                writes=files,
+            )
+
+
+def _ports_after(
+    world: World, gateway: str, writes: Sequence[UnitWrite]
+) -> frozenset[int]:
+    """Ports that are live on a gateway once the writes are applied."""
+    ports = {
+        entry.key
+        for entry in world.ledger.entries.values()
+        if entry.live and entry.gateway == gateway and isinstance(entry.key, int)
+    }
+    prefix = f"ports/{gateway}/"
+    for write in writes:
+        for file in write.files:
+            if file.path.startswith(prefix) and file.data is not None:
+                port = int(file.path.removeprefix(prefix).removesuffix(".yaml"))
+                released = b"\nstate: released\n" in file.data
+                (ports.discard if released else ports.add)(port)
+    return frozenset(ports)
+
+
+def _unit_drafts(writes: Sequence[UnitWrite], verb: str) -> Iterable[CommitDraft]:
+    units = {write.unit for write in writes}
+    if len(units) < ONE_COMMIT_PER_UNIT_BELOW:
+        for unit in sorted(units):
+            yield _draft([each for each in writes if each.unit == unit])
+        return
+    for cluster in sorted({unit.cluster for unit in units}):
+        mine = [each for each in writes if each.unit.cluster == cluster]
+        count = len({each.unit for each in mine})
+        yield _draft(mine, f"{verb} {count} routes of cluster {cluster}")
+
+
+def _address_drafts(writes: Sequence[UnitWrite]) -> Iterable[CommitDraft]:
+    for cluster in sorted({write.unit.cluster for write in writes}):
+        mine = [each for each in writes if each.unit.cluster == cluster]
+        yield _draft(mine, f"Follow the addresses of cluster {cluster}")
+
+
+def _draft(writes: Sequence[UnitWrite], subject: str = "") -> CommitDraft:
+    units: list[UnitId] = sorted({each.unit for each in writes})
+    files: dict[str, FileWrite] = {
+        file.path: file for write in writes for file in write.files
+    }
+    lines = dict.fromkeys(_line(row) for write in writes for row in write.rows)
+    body = [] if subject and len(lines) > 50 else list(lines)
+    return CommitDraft(
+        subject=subject or "; ".join(dict.fromkeys(each.subject for each in writes)),
+        body="\n".join(body),
+        units=tuple(map(str, units)),
+        writes=tuple(files[path] for path in sorted(files)),
+    )
+
+
+def _line(row: Row) -> str:
+    where = f" {row.host}:{row.port}" if row.port else ""
+    route = f" route {row.route}" if row.route else ""
+    return f"{row.op}{where}{route}: {row.reason} ({row.code})"

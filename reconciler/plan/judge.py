@@ -1,0 +1,130 @@
+"""Judges deletions and rewrites of a whole pass: what needs a person waits; pure.
+
+Everything else of the pass goes on. What waits is named by one digest, so that exactly the set
+that was shown is the set that is accepted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from reconciler.codes import Code
+from reconciler.errors import Exit
+from reconciler.guards import (
+    deleted_recently,
+    over_budget,
+    set_digest,
+    too_many_rewrites,
+)
+from reconciler.model.plans import Op
+from reconciler.model.repository import FileWrite
+from reconciler.model.units import UnitId
+from reconciler.names import unit_stem
+from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.world import World
+
+
+def judge(world: World, out: Decisions) -> str:
+    """Take what must wait out of `out.writes`; returns the digest of all that waits."""
+    deletions = _deletions_over(world, out)
+    rewrites = _rewrites_over(world, out)
+    by_kind = {
+        Change.DELETION: set_digest(_name(each) for each in deletions),
+        Change.REWRITE: set_digest(_name(each) for each in rewrites),
+    }
+    both = set_digest(_name(each) for each in (*deletions, *rewrites))
+    waiting: list[UnitWrite] = []
+    if world.inputs.accept_deletions not in (by_kind[Change.DELETION], both):
+        waiting.extend(deletions)
+    if world.inputs.accept_rewrites not in (by_kind[Change.REWRITE], both):
+        waiting.extend(rewrites)
+    _withhold(out, waiting)
+    _finish_records(world, out)
+    return set_digest(_name(each) for each in waiting) if waiting else ""
+
+
+def _name(write: UnitWrite) -> str:
+    if write.change is Change.DELETION:
+        return f"delete {write.unit} {write.gateway}"
+    paths = " ".join(f"{file.path}" for file in write.files)
+    return f"rewrite {write.unit} {paths}"
+
+
+def _deletions_over(world: World, out: Decisions) -> list[UnitWrite]:
+    inputs = world.inputs
+    there = Counter(unit.cluster for unit in world.heads if not unit.is_api)
+    present = frozenset(unit_stem(unit) for unit in world.heads)
+    before = deleted_recently(inputs.history, inputs.now, present)
+    deletions = [each for each in out.writes if each.change is Change.DELETION]
+    counts = Counter(
+        unit.cluster for unit in {each.unit for each in deletions} if not unit.is_api
+    )
+    guard = inputs.settings.guards.deletions
+    reasons = {
+        cluster: over_budget(
+            guard, there=there[cluster], before=before.get(cluster, 0), now=count
+        )
+        for cluster, count in counts.items()
+    }
+    found = [each for each in deletions if reasons.get(each.unit.cluster)]
+    out.withheld.update(
+        {
+            id(each): (Code.DELETIONS_WITHHELD, reasons[each.unit.cluster])
+            for each in found
+        }
+    )
+    return found
+
+
+def _rewrites_over(world: World, out: Decisions) -> list[UnitWrite]:
+    files: Counter[str] = Counter(
+        head.gateway for heads in world.heads.values() for head in heads
+    )
+    rewrites = [each for each in out.writes if each.change is Change.REWRITE]
+    counts = Counter(each.gateway for each in rewrites)
+    percent = world.inputs.settings.guards.rewrites.percent
+    reasons = {
+        gateway: too_many_rewrites(percent, files=files[gateway], rewrites=count)
+        for gateway, count in counts.items()
+    }
+    found = [each for each in rewrites if reasons[each.gateway]]
+    out.withheld.update(
+        {id(each): (Code.REWRITES_WITHHELD, reasons[each.gateway]) for each in found}
+    )
+    return found
+
+
+def _withhold(out: Decisions, waiting: list[UnitWrite]) -> None:
+    held = {id(each) for each in waiting}
+    if not held:
+        return
+    out.writes[:] = [each for each in out.writes if id(each) not in held]
+    for each in waiting:
+        code, reason = out.withheld[id(each)]
+        out.say(
+            replace(row, op=Op.WITHHOLD, code=code, reason=f"{row.reason}; {reason}")
+            for row in each.rows
+        )
+    out.exits.append(Exit.BLOCKED)
+
+
+def _finish_records(world: World, out: Decisions) -> None:
+    """A deleted cluster's file goes with its last unit; until then it is marked."""
+    leaving = {each.unit for each in out.writes if each.change is Change.DELETION}
+    for cluster, marked in out.records.items():
+        left = {unit for unit in world.heads if unit.cluster == cluster} - leaving
+        data = marked.data if left else None
+        if world.data(marked.path) == data:
+            continue
+        out.writes.append(
+            UnitWrite(
+                unit=UnitId(cluster=cluster),
+                change=Change.DELETION if data is None else Change.WISH,
+                subject=f"Forget cluster {cluster}"
+                if data is None
+                else f"Note that cluster {cluster} was deleted",
+                files=(FileWrite(path=marked.path, data=data),),
+                rows=(),
+            )
+        )

@@ -1,0 +1,69 @@
+"""Quotas: who of the new routes may come in; existing ones always stay. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from reconciler.allocate import identity_hash
+from reconciler.codes import Code
+from reconciler.model.claims import Rejection
+from reconciler.model.units import UnitId
+from reconciler.plan.place import Asking
+from reconciler.plan.world import World
+from reconciler.settings import Settings, Tenant
+
+
+def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection]:
+    """The exposures whose new routes do not fit, in order of their identity hash.
+
+    A tenant is an entry of the settings: its routes count over all of its clusters, also those
+    that cannot be seen now. `perNamespace` counts per cluster and namespace.
+    """
+    settings = world.inputs.settings
+    routes: Counter[int] = Counter()
+    spaces: Counter[tuple[str, str]] = Counter()
+    for unit, entries in world.owned.items():
+        index = _tenant_index(settings, unit.cluster)
+        if index is None or unit.is_api:
+            continue
+        count = len({entry.owner.route for entry in entries if entry.owner})
+        routes[index] += count
+        spaces[(unit.cluster, unit.namespace)] += count
+    refused: dict[UnitId, Rejection] = {}
+    for each in sorted(asking, key=lambda each: identity_hash(each.owner(""))):
+        unit = each.wish.unit
+        index = _tenant_index(settings, unit.cluster)
+        if index is None or unit.is_api:
+            continue
+        new = len(each.wish.routes) - _existing(world, unit)
+        if new <= 0:
+            continue
+        tenant = settings.tenants[index]
+        at = (unit.cluster, unit.namespace)
+        reason = _reason(tenant, routes[index] + new, spaces[at] + new, unit)
+        if reason:
+            refused[unit] = Rejection(code=Code.QUOTA_EXCEEDED, reason=reason)
+            continue
+        routes[index] += new
+        spaces[at] += new
+    return refused
+
+
+def _existing(world: World, unit: UnitId) -> int:
+    entries = world.owned.get(unit, ())
+    return len({entry.owner.route for entry in entries if entry.owner})
+
+
+def _tenant_index(settings: Settings, cluster: str) -> int | None:
+    tenant = settings.tenant(cluster)
+    return settings.tenants.index(tenant) if tenant is not None else None
+
+
+def _reason(tenant: Tenant, routes: int, in_namespace: int, unit: UnitId) -> str:
+    quota = tenant.quota
+    if quota.routes is not None and routes > quota.routes:
+        return f"the tenant of cluster {unit.cluster} may have {quota.routes} routes, this would be route {routes}"
+    if quota.per_namespace is not None and in_namespace > quota.per_namespace:
+        return f"namespace {unit.namespace} may have {quota.per_namespace} routes, this would be route {in_namespace}"
+    return ""

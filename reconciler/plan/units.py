@@ -1,0 +1,282 @@
+"""Goes through all clusters and units and decides each; pure. The order is by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from reconciler.codes import Code
+from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Wanted
+from reconciler.model.clusters import ClusterObjects
+from reconciler.model.plans import Op
+from reconciler.model.repository import FileWrite
+from reconciler.model.units import PortState, UnitAddresses, UnitId
+from reconciler.names import cluster_path
+from reconciler.plan.apis import api_mode, api_wanted, certificate_note, with_api
+from reconciler.plan.decisions import NOWHERE, Decisions, row
+from reconciler.plan.place import Asking, Placed, Placer
+from reconciler.plan.quota import over_quota
+from reconciler.plan.records import ClusterRecord, format_record
+from reconciler.plan.removal import Removal, Remover, forbidden_now
+from reconciler.plan.standing import Standing, Stands
+from reconciler.plan.wanted import Candidate, Writer
+from reconciler.plan.world import World
+from reconciler.settings import ApiMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Want:
+    """A wish that may be granted, before it has a place."""
+
+    wanted: Wanted
+    asking: Asking
+    follow: UnitAddresses | None
+    api: ApiClaim | None = None
+    record: ClusterRecord | None = None
+
+
+def plan_units(
+    world: World, stand: Iterable[Standing], writer: Writer, out: Decisions
+) -> None:
+    """Decide every unit of every cluster."""
+    remover = Remover(world, writer, out)
+    wants: list[_Want] = []
+    for standing in stand:
+        match standing.stands:
+            case Stands.SKIPPED:
+                _skip(world, standing, out)
+            case Stands.DELETED:
+                _remove_cluster(world, standing, remover, out)
+            case Stands.KNOWN:
+                walk = _Walk(world, standing, writer, remover)
+                wants.extend(walk.wants())
+    _grant(world, wants, writer, remover)
+
+
+def _skip(world: World, standing: Standing, out: Decisions) -> None:
+    unit = UnitId(cluster=standing.cluster)
+    out.say([row(Op.SKIP, unit, NOWHERE, standing.code, standing.message)])
+    out.exits.append(standing.exit)
+
+
+def _units(world: World, cluster: str) -> list[UnitId]:
+    found = {unit for unit in (*world.heads, *world.owned) if unit.cluster == cluster}
+    return sorted(found)
+
+
+def _remove_cluster(
+    world: World, standing: Standing, remover: Remover, out: Decisions
+) -> None:
+    """Remove all units of a deleted cluster; its file goes with the last of them."""
+    for unit in _units(world, standing.cluster):
+        remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
+    path = cluster_path(standing.cluster)
+    if standing.record is None or world.data(path) is None:
+        return
+    remover.remove_record(standing.cluster, format_record(standing.record))
+    if standing.message:
+        out.say(
+            [
+                row(
+                    Op.SKIP,
+                    UnitId(cluster=standing.cluster),
+                    NOWHERE,
+                    standing.code,
+                    standing.message,
+                )
+            ]
+        )
+
+
+class _Walk:
+    """One known cluster: sorts its units into wants and settled ones."""
+
+    def __init__(
+        self, world: World, standing: Standing, writer: Writer, remover: Remover
+    ) -> None:
+        if standing.claims is None or standing.record is None:
+            raise AssertionError("a known cluster has claims and a record")
+        self._world = world
+        self._settings = world.inputs.settings
+        self._claims: ClusterClaims = standing.claims
+        self._record: ClusterRecord = standing.record
+        self._writer = writer
+        self._remover = remover
+        self._follow = {each.unit: each for each in standing.claims.follow}
+
+    def wants(self) -> list[_Want]:
+        found = []
+        claimed = {claim.unit: claim for claim in self._claims.claims}
+        api = UnitId(cluster=self._record.cluster)
+        for unit in sorted({*claimed, *_units(self._world, self._record.cluster)}):
+            if unit == api:
+                continue
+            want = self._one(unit, claimed.get(unit))
+            if want is not None:
+                found.append(want)
+        want = self._api(api)
+        if want is not None:
+            found.append(want)
+        return found
+
+    def _one(self, unit: UnitId, claim: Claim | None) -> _Want | None:
+        if unit in self._world.frozen:
+            self._writer.frozen(unit, self._world.frozen[unit])
+            return None
+        if claim is None:
+            self._absent(unit)
+            return None
+        outcome = claim.outcome
+        if isinstance(outcome, Rejection):
+            self._rejected(unit, outcome)
+            return None
+        gateway = self._gateway(unit, outcome)
+        return _Want(
+            wanted=outcome,
+            asking=Asking(
+                wish=outcome.wish,
+                gateway=gateway,
+                cluster_id=self._record.cluster_id,
+                requests=dict(outcome.requests),
+            ),
+            follow=self._follow.get(unit),
+        )
+
+    def _absent(self, unit: UnitId) -> None:
+        if unit in self._claims.unexposed:
+            self._remover.remove(Removal(unit=unit, code=Code.UNEXPOSED))
+            return
+        objects = self._claims.view.objects
+        one_look = isinstance(objects, ClusterObjects) and objects.one_look_is_proof
+        if self._remover.confirmed(unit, one_look):
+            self._remover.remove(Removal(unit=unit, code=Code.GONE))
+        else:
+            self._remover.wait(unit)
+
+    def _rejected(self, unit: UnitId, rejection: Rejection) -> None:
+        hold = self._writer.explicitly_held(unit)
+        if hold is not None:
+            self._writer.held(unit, hold, self._follow.get(unit))
+            return
+        for head in self._world.heads.get(unit, ()):
+            why = forbidden_now(self._world, head)
+            if why:
+                self._remover.remove(
+                    Removal(
+                        unit=unit,
+                        code=Code.NO_LONGER_PERMITTED,
+                        gateways=(head.gateway,),
+                        detail=why,
+                    )
+                )
+        self._writer.rejected(unit, rejection, self._follow.get(unit))
+
+    def _gateway(self, unit: UnitId, wanted: Wanted) -> str:
+        tenant = self._settings.tenant(unit.cluster)
+        permitted = tenant.gateways if tenant is not None else ()
+        if wanted.gateway:
+            return wanted.gateway
+        for entry in self._world.owned.get(unit, ()):
+            if entry.state is PortState.ACTIVE and entry.gateway in permitted:
+                return entry.gateway
+        return permitted[0]
+
+    def _api(self, unit: UnitId) -> _Want | None:
+        claim = self._claims.api
+        off = self._settings.apis.mode is ApiMode.OFF
+        if off and (unit in self._world.heads or unit in self._world.owned):
+            self._remover.remove(Removal(unit=unit, code=Code.NO_LONGER_PERMITTED))
+        if isinstance(claim, Rejection):
+            self._writer.rejected(unit, claim, None)
+        if off or not isinstance(claim, ApiClaim):
+            self._remover.keep_record(self._record)
+            return None
+        mode = api_mode(claim, self._record, self._settings)
+        self._writer.note(certificate_note(claim, self._record, self._world))
+        wanted = api_wanted(claim, mode, self._settings)
+        return _Want(
+            wanted=wanted,
+            asking=Asking(
+                wish=wanted.wish,
+                gateway=self._settings.api_gateway(),
+                cluster_id=self._record.cluster_id,
+                requests={},
+            ),
+            follow=claim.addresses,
+            api=claim,
+            record=self._record,
+        )
+
+
+def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -> None:
+    refused = over_quota([want.asking for want in wants], world)
+    refused.update(_unsupported(wants, writer))
+    asking = [want.asking for want in wants if want.asking.wish.unit not in refused]
+    outcomes: dict[UnitId, Placed | Rejection] = {
+        **Placer(world).place_all(asking),
+        **refused,
+    }
+    for want in wants:
+        unit = want.asking.wish.unit
+        outcome = outcomes[unit]
+        if isinstance(outcome, Rejection):
+            writer.rejected(unit, outcome, want.follow)
+            if want.record is not None:
+                remover.keep_record(want.record)
+            continue
+        left = _leave_forbidden(world, unit, outcome, remover)
+        granted = writer.decide(_candidate(want, outcome, world, left))
+        if want.record is not None and not granted:
+            remover.keep_record(want.record)
+
+
+def _unsupported(wants: list[_Want], writer: Writer) -> dict[UnitId, Rejection]:
+    found = {}
+    for want in wants:
+        reason = writer.unsupported(want.wanted.wish, want.asking.gateway)
+        if reason:
+            found[want.asking.wish.unit] = Rejection(
+                code=Code.POLICY_UNSUPPORTED, reason=reason
+            )
+    return found
+
+
+def _leave_forbidden(
+    world: World, unit: UnitId, placed: Placed, remover: Remover
+) -> frozenset[str]:
+    """Gateways that the settings took away from the tenant: a guarded deletion, no move."""
+    kept = {placement.gateway for placement in placed.placements}
+    left = set()
+    for head in world.heads.get(unit, ()):
+        why = forbidden_now(world, head) if head.gateway not in kept else ""
+        if why:
+            remover.remove(
+                Removal(
+                    unit=unit,
+                    code=Code.NO_LONGER_PERMITTED,
+                    gateways=(head.gateway,),
+                    detail=why,
+                )
+            )
+            left.add(head.gateway)
+    return frozenset(left)
+
+
+def _candidate(
+    want: _Want, placed: Placed, world: World, left: frozenset[str]
+) -> Candidate:
+    extra: tuple[FileWrite, ...] = ()
+    if want.api is not None and want.record is not None:
+        active = next(
+            each for each in placed.placements if each.gateway == want.asking.gateway
+        )
+        record = with_api(want.record, want.api, active, world.inputs.settings)
+        path = cluster_path(record.cluster)
+        extra = (FileWrite(path=path, data=format_record(record)),)
+    return Candidate(
+        wanted=want.wanted,
+        placed=placed,
+        follow=want.follow,
+        extra=extra,
+        left=left,
+    )

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,16 @@ def _version(go: Path) -> tuple[int, ...]:
     return _numbers(asked.stdout) if asked.returncode == 0 else ()
 
 
-def _wanted() -> tuple[int, ...]:
-    """The newest Go that a program built by the local toolchain asks for."""
-    modules = {b.module for b in pins.BINARIES if b.toolchain == "local"}
-    texts = ((pins.PROGRAMS / m / "go.mod").read_text() for m in modules)
+def newest(texts: Iterable[str]) -> tuple[int, ...]:
+    """The newest Go that one of these go.mod files asks for, as numbers."""
     lines = (re.search(r"^go (\S+)$", text, re.MULTILINE) for text in texts)
     return max(_numbers(line[1]) for line in lines if line)
+
+
+def _wanted() -> tuple[int, ...]:
+    """The Go that the programs of the local toolchain ask for."""
+    modules = {b.module for b in pins.BINARIES if b.toolchain == "local"}
+    return newest((pins.PROGRAMS / m / "go.mod").read_text() for m in modules)
 
 
 def _from_wheel(root: Path) -> Path:

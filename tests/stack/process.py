@@ -6,6 +6,7 @@ own that `reaper.py` knows of. Scratch folders come from here for the same reaso
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -53,6 +54,8 @@ class Reaper:
                 start_new_session=True,
                 cwd="/",
             )
+            # Not earlier: another stack of this process may still need it.
+            atexit.register(self.close)
         if self._child.stdin is None:
             raise ProcessError("the reaper has no stdin")
         return self._child.stdin

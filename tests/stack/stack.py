@@ -32,7 +32,7 @@ from tests.stack.envoy_gateway import EnvoyGateway
 from tests.stack.istio import Istio
 from tests.stack.kube import Cluster, ClusterSpec, Etcd, start_cluster
 from tests.stack.pods import Network
-from tests.stack.process import REAPER, ProcessError, scratch
+from tests.stack.process import ProcessError, scratch
 
 LOGS = Path(__file__).resolve().parents[2] / ".stack-logs"
 EXTERNAL = "WHARFINGER_STACK_KUBECONFIG"
@@ -156,7 +156,6 @@ class Stack:
                 self._cleanups.pop()()
             except RuntimeError as error:
                 errors.append(error)
-        REAPER.close()
         self.failed = self.failed or bool(errors)
         if errors:
             raise ExceptionGroup(f"while stopping, logs in {self.logs}", errors)

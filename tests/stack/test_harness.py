@@ -185,6 +185,24 @@ def test_the_same_tests_run_against_the_clusters_of_a_kubeconfig(
     assert "3 passed" in done.stdout
 
 
+def test_a_stack_that_ends_leaves_others_alone_and_nothing_of_its_own(
+    hub: Cluster, tmp_path: Path
+) -> None:
+    with Stack(logs=tmp_path / "logs") as other:
+        cluster = other.cluster("hub", crds=())
+        pod = other.network.pod()
+        assert cluster.uid != hub.uid
+        assert cluster.daemon is not None
+        etcd = other.etcd().daemon
+        pids = (cluster.daemon.pid, etcd.pid)
+        assert all(alive(str(pid)) for pid in pids)
+        pod.close()
+    assert not any(alive(str(pid)) for pid in pids)
+    assert cluster.address not in run("ip", "addr", "show", "lo")
+    assert not (tmp_path / "logs").exists()
+    assert hub.api.ready()
+
+
 CHILD = """
 import sys
 from pathlib import Path

@@ -2,7 +2,10 @@ module wharfinger.dev/stack/kube-apiserver
 
 go 1.26.0
 
-tool k8s.io/kubernetes/cmd/kube-apiserver
+tool (
+	k8s.io/kubernetes/cmd/kube-apiserver
+	k8s.io/kubernetes/cmd/kubectl
+)
 
 require k8s.io/kubernetes v1.37.2
 

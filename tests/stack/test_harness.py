@@ -161,6 +161,43 @@ spec:
     assert kubectl(kubeconfig, "get", "ns", "kube-system", *uid) == workload_1.uid
 
 
+def test_a_certificate_without_the_name_needs_a_port_of_its_own(
+    envoy_gateway: EnvoyGateway, namespace: str, workload_2: Cluster
+) -> None:
+    hub = envoy_gateway.hub
+    hub.api.apply(gateway(namespace, "envoy"))
+    backend = envoy_backend(namespace, "api", workload_2.host, workload_2.port)
+    hub.api.apply(tcp_route(namespace, 20000, envoy_reference("api", 1)) + backend)
+    address = envoy_gateway.address("public", namespace)
+    wait_until(listens(address, 20000), "the port of the API")
+    url = f"https://{address}:20000"
+    named = workload_2.through(url, server_name="workload-2.k8s.example.com")
+    with pytest.raises(ProcessError, match="not workload-2"):
+        kubectl(workload_2.kubeconfig_file(named), "get", "namespaces")
+    known = workload_2.through(url, server_name=workload_2.host)
+    seen = kubectl(workload_2.kubeconfig_file(known), "get", "namespaces")
+    assert "kube-system" in seen
+
+
+def test_a_name_given_to_the_pods_is_a_backend(
+    envoy_gateway: EnvoyGateway, namespace: str, blue: Workload
+) -> None:
+    name = f"blue.{namespace}.example.com"
+    envoy_gateway.kubelet.hosts[name] = blue.address
+    backend = f"""
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {{name: blue, namespace: {namespace}}}
+spec: {{endpoints: [{{fqdn: {{hostname: {name}, port: {blue.port}}}}}]}}
+"""
+    hub = envoy_gateway.hub
+    hub.api.apply(gateway(namespace, "envoy"))
+    hub.api.apply(tcp_route(namespace, 20000, envoy_reference("blue", 1)) + backend)
+    address = envoy_gateway.address("public", namespace)
+    wait_served(address, 20000, {"blue"})
+
+
 def test_the_same_tests_run_against_the_clusters_of_a_kubeconfig(
     stack: Stack, envoy_gateway: EnvoyGateway, address: str
 ) -> None:

@@ -226,7 +226,7 @@ class Placer:
         draining: list[Entry] = []
         released: list[Entry] = []
         for entry in rest:
-            if self._drops_at_once(asking, entry, active) or (
+            if self._drops_at_once(asking, entry, mine) or (
                 arrived and self._drained(asking, entry)
             ):
                 released.append(replace(entry, state=PortState.RELEASED, next=""))
@@ -240,8 +240,8 @@ class Placer:
             moving=bool(draining),
         )
 
-    def _drops_at_once(self, asking: Asking, entry: Entry, active: list[Entry]) -> bool:
-        """A route or host that the wish no longer has."""
+    def _drops_at_once(self, asking: Asking, entry: Entry, mine: list[Entry]) -> bool:
+        """A route or host that the wish no longer has; an only route may have been renamed."""
         routes = {route.name for route in asking.wish.routes}
         route = entry.owner.route if entry.owner is not None else ""
         if isinstance(entry.key, str):
@@ -249,7 +249,8 @@ class Placer:
             return entry.key not in hosts or _by_port(asking.wish)
         if not _by_port(asking.wish):
             return True
-        inherits = len(routes) == 1 and len({e.owner for e in active}) == 1
+        had = {each.owner for each in mine if each.state is PortState.ACTIVE}
+        inherits = len(routes) == 1 and len(had) == 1
         return route not in routes and not inherits
 
     def _permitted(self, asking: Asking, entry: Entry) -> bool:

@@ -9,7 +9,7 @@ never had an owner come first, and the static band last, so that requests find r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
 
 from reconciler.ledger import Entry, Key
@@ -115,24 +115,19 @@ class Pool:
         latest = max(mine, key=lambda entry: (entry.since, entry.key))
         return int(latest.key)
 
-    def choose(self, owner: Owner) -> int | None:
-        """A free port for the owner, `None` when there is none."""
-        number = identity_hash(owner)
+    def choose(self, owner: Owner, spoken_for: Set[int]) -> int | None:
+        """A free port for the owner that is not `spoken_for`, `None` when there is none."""
         for band in (self._dynamic, self._static):
             for never_owned in (True, False):
-                found = self._probe(band, number, never_owned, owner)
-                if found is not None:
-                    return found
+                for port in _from(band, identity_hash(owner)):
+                    if (port in self._entries) is never_owned or port in spoken_for:
+                        continue
+                    if self.is_free(port, owner):
+                        return port
         return None
 
-    def _probe(
-        self, band: list[int], number: int, never_owned: bool, owner: Owner
-    ) -> int | None:
-        if not band:
-            return None
-        start = number % len(band)
-        for offset in range(len(band)):
-            port = band[(start + offset) % len(band)]
-            if (port not in self._entries) is never_owned and self.is_free(port, owner):
-                return port
-        return None
+
+def _from(band: list[int], number: int) -> Iterator[int]:
+    """All ports of a band, starting at the preferred one."""
+    for offset in range(len(band)):
+        yield band[(number + offset) % len(band)]

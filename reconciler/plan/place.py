@@ -166,7 +166,7 @@ class Placer:
             former = pool.former(owner)
             if former is not None and former not in taken:
                 return former
-            chosen = pool.choose(owner)
+            chosen = pool.choose(owner, taken)
             return chosen if chosen is not None else _full(asking.gateway)
         mine = {entry.key for entry in here} - _kept_by_others(asking, route, here)
         refusal = pool.refusal(wanted)

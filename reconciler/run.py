@@ -1,0 +1,317 @@
+"""Composes one pass: observe -> claim -> plan -> render -> commit.
+
+This is the one place that reads the clock, waits, and retries. A push that lost the race is
+planned again against the new HEAD, ports included, without observing again; a branch that
+people share is never forced and never rebased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from reconciler.claim import claim
+from reconciler.codes import Code
+from reconciler.errors import Blocked, Conflict, Exit, ReconcileError, Usage
+from reconciler.heads import served_addresses
+from reconciler.ledger import touches
+from reconciler.log import log
+from reconciler.model.claims import ClusterClaims
+from reconciler.model.clusters import Snapshot, Unknown
+from reconciler.model.plans import Look, Plan
+from reconciler.model.proofs import Stage
+from reconciler.model.repository import CommitId, Head, History
+from reconciler.model.units import UnitId
+from reconciler.observe import observe
+from reconciler.plan import Inputs, Rendering, plan
+from reconciler.prove import Seen, prove
+from reconciler.render import (
+    RENDERER_VERSION,
+    gateway_files,
+    render,
+    render_addresses,
+    unsupported,
+)
+from reconciler.repo import Repository
+from reconciler.settings import Settings, parse
+from reconciler.targets import proof_targets
+
+SETTINGS_FILE = "wharfinger.yaml"
+ATTEMPTS = 10
+
+RENDERING = Rendering(
+    version=RENDERER_VERSION,
+    unit=render,
+    addresses=render_addresses,
+    gateway_files=gateway_files,
+    unsupported=unsupported,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassOptions:
+    """What a person asks of one pass. `only` limits it to clusters; `None` means all.
+
+    `wait` lets a one-shot pass wait for the second look at missing objects; `commit` false
+    only plans.
+    """
+
+    only: frozenset[str] | None = None
+    released: frozenset[UnitId] = frozenset()
+    accept_deletions: str = ""
+    accept_rewrites: str = ""
+    last_seen: str = ""
+    wait: bool = True
+    commit: bool = True
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers between passes; losing it only costs time, never safety."""
+
+    looks: dict[UnitId, Look] = field(default_factory=dict)
+    pushed: CommitId | None = None
+    seen: Seen = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """One pass: its plan, what became of it, and the values that write-back needs."""
+
+    plan: Plan
+    settings: Settings | None
+    head: Head | None
+    history: History | None
+    claims: tuple[ClusterClaims, ...] = ()
+    commit: CommitId | None = None
+    failure: ReconcileError | None = None
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """All exit codes that this pass means."""
+        failed = (self.failure.exit,) if self.failure is not None else ()
+        return (*self.plan.exits, *failed)
+
+
+NO_PLAN = Plan(
+    base=CommitId(""),
+    digest="",
+    rows=(),
+    drafts=(),
+    states=(),
+    withheld="",
+    exits=(),
+)
+
+
+def settings_at(head: Head) -> Settings:
+    """The settings at HEAD. Raises InvalidSettings, or Usage when there are none."""
+    file = head.files.get(SETTINGS_FILE)
+    if file is None:
+        raise Usage(
+            f"the ingress repository has no {SETTINGS_FILE}",
+            hint="start one with `wharfinger init`, or name its folder with --path",
+        )
+    return parse(file.data, SETTINGS_FILE)
+
+
+async def one_pass(
+    repository: Repository, options: PassOptions, memory: Memory
+) -> PassResult:
+    """One pass from observing to a pushed commit. Raises only before there is a plan."""
+    repository.fetch()
+    head = repository.head()
+    settings = settings_at(head)
+    frozen = _rewound(repository, head, options.last_seen or memory.pushed)
+    if frozen is not None:
+        empty = replace(NO_PLAN, base=head.commit)
+        return PassResult(
+            plan=empty, settings=settings, head=head, history=None, failure=frozen
+        )
+    snapshot = await observe(settings, only=options.only)
+    seen_at = datetime.now(UTC)
+    work = _Pass(repository, options, memory, snapshot)
+    planned = await work.plan(head, settings)
+    rounds = settings.guards.confirmations - 1
+    while rounds > 0 and _must_look_again(planned, options):
+        grace = settings.guards.grace.total_seconds()
+        log.info("waiting for another look", seconds=grace)
+        await asyncio.sleep(grace)
+        await work.look_again(planned, settings, seen_at)
+        planned = await work.plan(repository.head(), settings)
+        rounds -= 1
+    result = await work.settle(planned)
+    _remember(memory, result, seen_at)
+    return result
+
+
+def _rewound(
+    repository: Repository, head: Head, last_seen: str | None
+) -> ReconcileError | None:
+    """The freeze when the branch no longer contains what was seen of it before."""
+    if not last_seen or repository.is_ancestor(CommitId(last_seen), head.commit):
+        return None
+    return Blocked(
+        f"{Code.HISTORY_REWOUND}: the branch no longer contains {last_seen[:10]}: "
+        "it was rewound, or this is another history",
+        hint="nothing is written until a person has looked at the branch",
+    )
+
+
+def _must_look_again(result: PassResult, options: PassOptions) -> bool:
+    if not options.commit or not options.wait or result.failure is not None:
+        return False
+    return any(row.code is Code.ABSENCE_UNCONFIRMED for row in result.plan.rows)
+
+
+def _remember(memory: Memory, result: PassResult, seen_at: datetime) -> None:
+    if result.commit is not None:
+        memory.pushed = result.commit
+    missing = set(result.plan.unconfirmed)
+    known = {
+        each.view.entry.name
+        for each in result.claims
+        if not isinstance(each.view.objects, Unknown)
+    }
+    for unit in list(memory.looks):
+        if unit not in missing and unit.cluster in known:
+            del memory.looks[unit]
+    for unit in missing:
+        before = memory.looks.get(unit)
+        memory.looks[unit] = _looked(unit, before, seen_at)
+
+
+def _looked(unit: UnitId, before: Look | None, at: datetime) -> Look:
+    if before is None:
+        return Look(unit=unit, first=at, last=at, count=1)
+    if at <= before.last:
+        return before
+    return replace(before, last=at, count=before.count + 1)
+
+
+class _Pass:
+    """One pass against one snapshot: plans and pushes until HEAD agrees or a limit is hit."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        options: PassOptions,
+        memory: Memory,
+        snapshot: Snapshot,
+    ) -> None:
+        self._repository = repository
+        self._options = options
+        self._memory = memory
+        self._snapshot = snapshot
+        self._looks: dict[UnitId, Look] = dict(memory.looks)
+
+    async def settle(self, planned: PassResult) -> PassResult:
+        """Push what was planned; on a lost race plan again on the new HEAD."""
+        result = planned
+        for attempt in range(ATTEMPTS):
+            if not self._options.commit or not result.plan.drafts:
+                return result
+            try:
+                return self._push(result)
+            except Conflict:
+                log.info("lost the race for the branch", attempt=attempt + 1)
+                await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 5))
+                self._repository.fetch()
+                head = self._repository.head()
+                result = await self.plan(head, settings_at(head))
+            except ReconcileError as exc:
+                return replace(result, failure=exc)
+        lost = Conflict(
+            f"{Code.PUSH_CONFLICT}: the branch moved {ATTEMPTS} times while this pass planned",
+            hint="nothing was lost; the next pass tries again",
+        )
+        return replace(result, failure=lost)
+
+    async def look_again(
+        self, result: PassResult, settings: Settings, seen_at: datetime
+    ) -> None:
+        """Observe the clusters whose objects are missing once more."""
+        for unit in result.plan.unconfirmed:
+            self._looks[unit] = _looked(unit, self._looks.get(unit), seen_at)
+        again = frozenset(unit.cluster for unit in result.plan.unconfirmed)
+        fresh = await observe(settings, only=again)
+        views = {view.entry.name: view for view in self._snapshot.clusters}
+        views.update({view.entry.name: view for view in fresh.clusters})
+        self._snapshot = replace(
+            self._snapshot, clusters=tuple(views[name] for name in sorted(views))
+        )
+        self._repository.fetch()
+
+    async def plan(self, head: Head, settings: Settings) -> PassResult:
+        """Claim and plan the snapshot against a HEAD."""
+        now = datetime.now(UTC)
+        history = self._repository.history()
+        served = served_addresses(head)
+        claims = tuple(
+            claim(view, settings, served.get(view.entry.name, {}), now)
+            for view in self._snapshot.clusters
+        )
+        inputs = Inputs(
+            settings=settings,
+            head=head,
+            history=history,
+            claims=claims,
+            now=now,
+            failures=self._snapshot.failures,
+            looks=tuple(self._looks.values()),
+            proven=await self._proven(head, settings, history),
+            released=self._options.released,
+            only=self._options.only,
+            assume_confirmed=not self._options.commit,
+            accept_deletions=self._options.accept_deletions,
+            accept_rewrites=self._options.accept_rewrites,
+        )
+        return PassResult(
+            plan=plan(inputs, RENDERING),
+            settings=settings,
+            head=head,
+            history=history,
+            claims=claims,
+        )
+
+    async def _proven(
+        self, head: Head, settings: Settings, history: History
+    ) -> frozenset[tuple[UnitId, str]]:
+        """Units that serve, asked only while something drains."""
+        draining = {
+            path
+            for path, file in head.files.items()
+            if path.startswith(("ports/", "hosts/"))
+            and b"\nstate: draining\n" in file.data
+        }
+        if not draining:
+            return frozenset()
+        targets = proof_targets(head, settings, touches(history))
+        proofs = await prove(targets, settings, self._repository, self._memory.seen)
+        return frozenset(
+            (proof.unit, proof.gateway)
+            for proof in proofs
+            if proof.stage is Stage.SERVING
+        )
+
+    def _push(self, result: PassResult) -> PassResult:
+        made = result.plan
+        commit = self._repository.push(
+            made.drafts, made.base, made.digest, datetime.now(UTC)
+        )
+        log.info("commit pushed", commit=commit, changes=len(made.drafts))
+        self._repository.fetch()
+        return replace(
+            result,
+            commit=commit if commit != made.base else None,
+            head=self._repository.head(),
+            history=self._repository.history(),
+        )
+
+
+def exits_of(results: Sequence[PassResult]) -> tuple[Exit, ...]:
+    """All exit codes of several passes."""
+    return tuple(code for result in results for code in result.exits)

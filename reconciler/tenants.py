@@ -1,29 +1,43 @@
-"""What a tenant may use: addresses, hosts and gateways; pure.
+"""What a tenant may use: gateways, SNI hosts and, above all, addresses; pure.
 
-Addresses come from tenants' clusters and are hostile. Only plain literals are addresses; what
-hides inside IPv4-mapped, NAT64 and 6to4 forms counts as the address inside. The tables are our
-own: the standard library's `is_private` and friends changed between releases.
+The planner and `check` ask the same questions of what HEAD has, so that settings which no
+longer permit something remove it.
 
-An entry of `endpoints` that lies wholly inside a special network (loopback, link-local, ...)
-lists it exactly and so permits it; a wider one such as 0.0.0.0/0 does not. Without `endpoints`
-a tenant has no limit but these.
+An address passes when it is no special one and lies in the tenant's `endpoints`:
+
+* Special addresses come from the table below, never from `ipaddress.is_private` and friends:
+  their answers changed between releases of Python.
+* "Listed exactly" means: an entry of `endpoints` that lies wholly inside the special range,
+  such as 127.0.0.1/32 or 127.0.0.0/8; 0.0.0.0/0 never opens loopback. Metadata services need
+  their own /32 or /128.
+* A tenants entry without `endpoints` has no limit on IP addresses but the special ones: that
+  keeps a minimal settings file useful. Names need a listed suffix even then, because whoever
+  answers for the name decides what it resolves to. `endpoints: []` permits nothing.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from reconciler.names import is_dns_name
 from reconciler.settings import Settings, Tenant
 
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_IPV4 = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}\Z")
+_IPV6 = re.compile(r"[0-9A-Fa-f:.]{2,45}\Z")
+_NUMBER = re.compile(
+    r"(?:[0-9]+|0x[0-9a-f]*)\Z"
+)  # how resolvers of browsers see "IPv4"
+_LABEL_PATTERN = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+
 _NEVER = tuple(
-    (ipaddress.ip_network(text), why)
-    for text, why in (
+    (ipaddress.ip_network(network), what)
+    for network, what in (
         ("0.0.0.0/8", "unspecified"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved or broadcast"),
@@ -31,154 +45,217 @@ _NEVER = tuple(
         ("ff00::/8", "multicast"),
     )
 )
-_ONLY_IF_LISTED = tuple(
-    (ipaddress.ip_network(text), why)
-    for text, why in (
-        ("127.0.0.0/8", "loopback"),
-        ("169.254.0.0/16", "link-local or a metadata service"),
+_ONLY_LISTED = tuple(  # the first that holds the address counts: narrow ones come first
+    (ipaddress.ip_network(network), what)
+    for network, what in (
+        ("169.254.169.254/32", "a metadata service"),
+        ("169.254.170.2/32", "a metadata service"),
         ("100.100.100.200/32", "a metadata service"),
         ("168.63.129.16/32", "a metadata service"),
         ("192.0.0.192/32", "a metadata service"),
+        ("fd00:ec2::254/128", "a metadata service"),
+        ("fd20:ce::254/128", "a metadata service"),
+        ("fd00:42::42/128", "a metadata service"),
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local"),
         ("::1/128", "loopback"),
         ("fe80::/10", "link-local"),
-        ("fec0::/10", "site-local"),
-        ("fd00:ec2::/32", "a metadata service"),
-        ("fd20:ce::/32", "a metadata service"),
+        ("2001::/32", "a Teredo address, which hides another one"),
+        ("64:ff9b:1::/48", "a translated address, which hides another one"),
     )
 )
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
-_COMPATIBLE = ipaddress.ip_network("::/96")
-_IPV4 = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.(?:0|[1-9][0-9]{0,2})){3}\Z")
-_LOOKS_LIKE_IP = re.compile(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+))*\Z")
+# IPv6 forms that stand for an IPv4 address: prefix and how far the address is from the right.
+_WRAPPED = tuple(
+    (ipaddress.IPv6Network(network), shift)
+    for network, shift in (
+        ("::ffff:0:0/96", 0),  # mapped
+        ("::ffff:0:0:0/96", 0),  # translated
+        ("64:ff9b::/96", 0),  # NAT64
+        ("::/96", 0),  # compatible
+        ("2002::/16", 80),  # 6to4
+    )
+)
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_ONE_AND_UNSPECIFIED = 1
 
 
-def parse_ip(text: str) -> IP | None:
-    """The address that a plain literal means, unwrapped; `None` for anything else."""
-    if not text.isascii() or "%" in text or len(text) > 45:
-        return None
-    if ":" not in text and not _IPV4.match(text):
-        return None
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return _inside(address)
+@dataclass(frozen=True, slots=True)
+class _Permitted:
+    """Parsed `endpoints`; `anywhere` when a tenants entry has none."""
+
+    networks: tuple[Network, ...]
+    suffixes: tuple[str, ...]
+    anywhere: bool
 
 
-def _inside(address: IP) -> IP:
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    number = int(address)
-    wrapped = address in _NAT64 or address in _NAT64_LOCAL
-    if wrapped or (address in _COMPATIBLE and number > 0xFFFF):
-        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
-    return address
+def canonical_host(text: str) -> tuple[str, bool] | None:
+    """An address as it is dialled and whether it is an IP; `None` when it is neither.
 
-
-def address_refusal(tenant: Tenant | None, host: str, is_ip: bool) -> str | None:
-    """Why a destination's address may not be used; `None` when it may.
-
-    `tenant` is `None` for addresses of the platform's own inventory (API servers).
+    Only plain literals are IPs: no octal, hex, short or integer spelling, no zone. A mapped
+    IPv4 address becomes the address inside. Names have at least two labels, in lower case.
     """
-    endpoints = tenant.endpoints if tenant is not None else ()
-    return _ip_refusal(endpoints, host) if is_ip else _fqdn_refusal(endpoints, host)
+    literal = _literal(text)
+    if literal is not None:
+        mapped = isinstance(literal, ipaddress.IPv6Address) and literal in _MAPPED
+        return str(_inside(literal) if mapped else literal), True
+    name = text.lower() if text.isascii() else text
+    return (name, False) if is_fqdn(name) else None
 
 
-def _ip_refusal(endpoints: tuple[str, ...], host: str) -> str | None:
-    address = parse_ip(host)
-    if address is None:
-        return f"{_shown(host)} is no plain IP address"
-    networks = [
-        network for each in endpoints if (network := _network(each)) is not None
-    ]
-    for special, why in _NEVER:
-        if address.version == special.version and address in special:
-            return f"{host} is {why}"
-    for special, why in _ONLY_IF_LISTED:
-        if address.version == special.version and address in special:
-            if not any(_lists(each, special, address) for each in networks):
-                return f"{host} is {why}; it is permitted only where tenants.endpoints lists it exactly"
-            return None
-    if endpoints and not any(
-        address.version == each.version and address in each for each in networks
-    ):
-        return f"{host} is outside of the tenant's endpoints"
+def is_fqdn(text: str) -> bool:
+    """A DNS name of two or more labels that nobody can take for an IP address."""
+    last = text.rpartition(".")[2]
+    return is_dns_name(text) and "." in text and _NUMBER.match(last) is None
+
+
+def address_refusal(tenant: Tenant, host: str, is_ip: bool) -> str | None:
+    """Why traffic of this tenant may not go to an address; `None` when it may."""
+    permitted = _permitted(tenant)
+    if not is_ip:
+        return _name_refusal(host, permitted)
+    literal = _literal(host)
+    if literal is None:
+        return "it is no plain IP address"
+    inside = _inside(literal)
+    return _special_refusal(inside, permitted) or _unlisted_refusal(inside, permitted)
+
+
+def api_server_refusal(tenant: Tenant | None, host: str, is_ip: bool) -> str | None:
+    """Why an API server may not be at an address; `None` when it may.
+
+    Inventories are the platform's own word, so `endpoints` do not limit API servers. Special
+    addresses are refused all the same (a kubeconfig that says 127.0.0.1 would aim the gateway
+    at itself) unless the cluster's tenants entry lists them exactly.
+    """
+    if not is_ip:
+        return None if is_fqdn(host) else "it is no DNS name of two or more labels"
+    literal = _literal(host)
+    if literal is None:
+        return "it is no plain IP address"
+    nothing = _Permitted(networks=(), suffixes=(), anywhere=False)
+    permitted = _permitted(tenant) if tenant is not None else nothing
+    return _special_refusal(_inside(literal), permitted)
+
+
+def host_refusal(settings: Settings, tenant: Tenant, host: str) -> str | None:
+    """Why a tenant may not have an SNI host; `None` when it may. Without `hosts`: none."""
+    if not is_fqdn(host):
+        return "it is no DNS name in lower case of two or more labels"
+    if is_api_name(settings, host):
+        return "it is a name of a cluster's API"
+    if any(host == settings.host(gateway) for gateway in settings.gateways):
+        return "it is a gateway's own name"
+    if not any(_under(host, suffix) for suffix in tenant.hosts):
+        return f"it is not under one of the tenant's hosts ({_listing(tenant.hosts)})"
     return None
-
-
-def _lists(network: Network, special: Network, address: IP) -> bool:
-    return (
-        network.version == special.version
-        and network.prefixlen >= special.prefixlen
-        and network.network_address in special
-        and address in network
-    )
-
-
-@lru_cache(maxsize=4096)
-def _network(text: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
-
-
-def _fqdn_refusal(endpoints: tuple[str, ...], host: str) -> str | None:
-    if not is_dns_name(host) or "." not in host or _LOOKS_LIKE_IP.match(host):
-        return f"{_shown(host)} is no DNS name of two labels or more"
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        if not any(_under(host, each) for each in endpoints if _network(each) is None):
-            return f"{host} names a private place; it is permitted only where tenants.endpoints lists it"
-        return None
-    if endpoints and not any(
-        _under(host, each) for each in endpoints if _network(each) is None
-    ):
-        return f"{host} is under none of the tenant's endpoints"
-    return None
-
-
-def _under(host: str, suffix: str) -> bool:
-    return (
-        host.endswith(suffix)
-        if suffix.startswith(".")
-        else (host == suffix or host.endswith("." + suffix))
-    )
 
 
 def is_api_name(settings: Settings, host: str) -> bool:
-    """Whether a host is of the pattern of clusters' APIs, also of clusters that are gone."""
-    before, _, after = settings.apis.hostname.partition("{cluster}")
-    before = before.replace("{domain}", settings.domain)
-    after = after.replace("{domain}", settings.domain)
-    middle = host[len(before) : len(host) - len(after)]
-    return (
-        host.startswith(before)
-        and host.endswith(after)
-        and len(host) > len(before) + len(after)
-        and "." not in middle
-    )
+    """Whether a host has the form of the name of a cluster's API, whether it exists or not."""
+    text = settings.apis.hostname.replace("{domain}", settings.domain)
+    return re.fullmatch(_api_pattern(text), host) is not None
 
 
-def host_refusal(settings: Settings, tenant: Tenant | None, host: str) -> str | None:
-    """Why a tenant may not have an SNI host; `None` when it may."""
-    if is_api_name(settings, host):
-        return f"{_shown(host)} is a name for clusters' APIs"
-    suffixes = tenant.hosts if tenant is not None else ()
-    if not any(_under_host(host, each) for each in suffixes):
-        allowed = ", ".join(suffixes) or "none"
-        return f"{_shown(host)} is under none of the tenant's hosts ({allowed})"
+def gateway_permitted(tenant: Tenant, gateway: str) -> bool:
+    """Whether the tenant may use a gateway of this name."""
+    return gateway in tenant.gateways
+
+
+@lru_cache(maxsize=64)
+def _api_pattern(text: str) -> str:
+    return _LABEL_PATTERN.join(map(re.escape, text.split("{cluster}")))
+
+
+def _literal(text: str) -> Ip | None:
+    if not (_IPV4.match(text) or (":" in text and _IPV6.match(text))):
+        return None
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _inside(literal: Ip) -> Ip:
+    """The IPv4 address that an IPv6 form stands for, else the address itself."""
+    if isinstance(literal, ipaddress.IPv4Address):
+        return literal
+    if int(literal) <= _ONE_AND_UNSPECIFIED:
+        return literal
+    for network, shift in _WRAPPED:
+        if literal in network:
+            return ipaddress.IPv4Address((int(literal) >> shift) & 0xFFFFFFFF)
+    return literal
+
+
+def _special_refusal(address: Ip, permitted: _Permitted) -> str | None:
+    for network, what in _NEVER:
+        if address in network:
+            return f"{address} is {what}, which is never an endpoint"
+    for network, what in _ONLY_LISTED:
+        if address in network:
+            if _listed_within(address, network, permitted):
+                return None
+            return (
+                f"{address} is {what}, which the tenant's endpoints must list exactly"
+            )
     return None
 
 
-def _under_host(host: str, suffix: str) -> bool:
-    return host.endswith("." + suffix.removeprefix("."))
+def _listed_within(address: Ip, special: Network, permitted: _Permitted) -> bool:
+    return any(
+        address in network and _is_within(network, special)
+        for network in permitted.networks
+    )
 
 
-def _shown(text: str) -> str:
-    """Hostile text for a message: ASCII, no control characters, short."""
-    return repr(text[:80].encode("ascii", "backslashreplace").decode())[1:-1]
+def _is_within(network: Network, outer: Network) -> bool:
+    return (
+        network.version == outer.version
+        and network.prefixlen >= outer.prefixlen
+        and network.network_address in outer
+    )
+
+
+def _unlisted_refusal(address: Ip, permitted: _Permitted) -> str | None:
+    if permitted.anywhere or any(address in each for each in permitted.networks):
+        return None
+    listing = _listing(tuple(map(str, permitted.networks)))
+    return f"{address} is not in the tenant's endpoints ({listing})"
+
+
+def _name_refusal(host: str, permitted: _Permitted) -> str | None:
+    if not is_fqdn(host):
+        return "it is no DNS name in lower case of two or more labels"
+    if any(_under(host, suffix) for suffix in permitted.suffixes):
+        return None
+    listing = _listing(permitted.suffixes)
+    return (
+        f"it is under none of the domain suffixes in the tenant's endpoints ({listing})"
+    )
+
+
+def _under(host: str, suffix: str) -> bool:
+    """`.example.com` means below it; `example.com` means the name itself too."""
+    return host.endswith("." + suffix.removeprefix(".")) or host == suffix
+
+
+def _listing(items: tuple[str, ...]) -> str:
+    shown = ", ".join(items[:4])
+    return f"{shown}, ..." if len(items) > 4 else shown or "none"
+
+
+def _permitted(tenant: Tenant) -> _Permitted:
+    return _parsed(tenant.endpoints, "endpoints" not in tenant.model_fields_set)
+
+
+@lru_cache(maxsize=256)
+def _parsed(endpoints: tuple[str, ...], anywhere: bool) -> _Permitted:
+    networks = tuple(
+        ipaddress.ip_network(each) for each in endpoints if _is_network(each)
+    )
+    suffixes = tuple(each for each in endpoints if not _is_network(each))
+    return _Permitted(networks=networks, suffixes=suffixes, anywhere=anywhere)
+
+
+def _is_network(text: str) -> bool:
+    return "/" in text

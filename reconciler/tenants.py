@@ -10,9 +10,10 @@ An address passes when it is no special one and lies in the tenant's `endpoints`
 * "Listed exactly" means: an entry of `endpoints` that lies wholly inside the special range,
   such as 127.0.0.1/32 or 127.0.0.0/8; 0.0.0.0/0 never opens loopback. Metadata services need
   their own /32 or /128.
-* A tenants entry without `endpoints` has no limit on IP addresses but the special ones: that
-  keeps a minimal settings file useful. Names need a listed suffix even then, because whoever
-  answers for the name decides what it resolves to. `endpoints: []` permits nothing.
+* A tenants entry without `endpoints` has no limit but these special addresses and names that
+  only mean something inside (`localhost`, `.internal`, `.local`): that keeps a minimal settings
+  file useful. Whoever answers for a name decides where it leads, so list `endpoints` wherever
+  clusters are not trusted. `endpoints: []` permits nothing.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ _ONLY_LISTED = tuple(  # the first that holds the address counts: narrow ones co
         ("100.100.100.200/32", "a metadata service"),
         ("168.63.129.16/32", "a metadata service"),
         ("192.0.0.192/32", "a metadata service"),
-        ("fd00:ec2::254/128", "a metadata service"),
-        ("fd20:ce::254/128", "a metadata service"),
+        ("fd00:ec2::/32", "a metadata service"),
+        ("fd20:ce::/32", "a metadata service"),
         ("fd00:42::42/128", "a metadata service"),
         ("127.0.0.0/8", "loopback"),
         ("169.254.0.0/16", "link-local"),
         ("::1/128", "loopback"),
         ("fe80::/10", "link-local"),
+        ("fec0::/10", "site-local"),
         ("2001::/32", "a Teredo address, which hides another one"),
         ("64:ff9b:1::/48", "a translated address, which hides another one"),
     )
@@ -75,8 +77,9 @@ _WRAPPED = tuple(
         ("2002::/16", 80),  # 6to4
     )
 )
+_PRIVATE = (".localhost", ".local", ".internal")
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
-_ONE_AND_UNSPECIFIED = 1
+_LOOPBACK6 = 1  # `::` and `::1` are special themselves, not 0.0.0.0 and 0.0.0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ def _inside(literal: Ip) -> Ip:
     """The IPv4 address that an IPv6 form stands for, else the address itself."""
     if isinstance(literal, ipaddress.IPv4Address):
         return literal
-    if int(literal) <= _ONE_AND_UNSPECIFIED:
+    if int(literal) <= _LOOPBACK6:
         return literal
     for network, shift in _WRAPPED:
         if literal in network:
@@ -228,6 +231,12 @@ def _name_refusal(host: str, permitted: _Permitted) -> str | None:
         return "it is no DNS name in lower case of two or more labels"
     if any(_under(host, suffix) for suffix in permitted.suffixes):
         return None
+    if permitted.anywhere:
+        return (
+            "it names a private place, which the tenant's endpoints must list"
+            if host.endswith(_PRIVATE)
+            else None
+        )
     listing = _listing(permitted.suffixes)
     return (
         f"it is under none of the domain suffixes in the tenant's endpoints ({listing})"

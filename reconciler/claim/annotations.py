@@ -1,25 +1,26 @@
-"""Decodes `wharfinger.dev/*` annotations; pure. Values are taken exactly, never trimmed."""
+"""Reads our annotations of a VirtualService, exactly as written; pure.
+
+Nothing is trimmed or case-folded: an empty or malformed value is a rejection, never absence.
+An unknown key under our prefix is a rejection too, because a typo must not be silent.
+"""
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reconciler.claim.faults import Refused, shown
+from reconciler.claim.refusals import Refused, did_you_mean, quoted
 from reconciler.codes import Code
 from reconciler.model.units import Failover, Policy, ProxyProtocol, UnitKind
 from reconciler.names import is_label
-from reconciler.settings import parse_duration
 
 PREFIX = "wharfinger.dev/"
-EXPOSE = PREFIX + "expose"
-ASKED = frozenset(
-    PREFIX + name
-    for name in (
-        "expose",
+EXPOSE = "expose"
+INPUT = frozenset(
+    {
+        EXPOSE,
         "gateway",
         "request-port",
         "failover",
@@ -28,199 +29,207 @@ ASKED = frozenset(
         "proxy-protocol",
         "idle-timeout",
         "max-connections",
-    )
+    }
 )
 WRITTEN = frozenset(
-    PREFIX + name
-    for name in (
-        "state",
-        "message",
-        "host",
-        "port",
-        "endpoints",
-        "commit",
-        "observed-generation",
-    )
+    {"state", "message", "host", "port", "endpoints", "commit", "observed-generation"}
 )
 BACKENDS = ("auto", "node-port", "load-balancer", "pod")
+
 MAX_BYTES = 4096
 MAX_CIDRS = 64
-MAX_IDLE_SECONDS = 30 * 24 * 3600
 MAX_CONNECTIONS = 1_000_000
+MAX_IDLE_SECONDS = 30 * 24 * 3600
 
-_PORT = re.compile(r"[1-9][0-9]{0,4}\Z")
-_COUNT = re.compile(r"[1-9][0-9]{0,6}\Z")
+_DECIMAL = re.compile(r"[1-9][0-9]{0,9}\Z")
+_DURATION = re.compile(
+    r"(?:([1-9][0-9]{0,3})h)?(?:([1-9][0-9]{0,5})m)?(?:([1-9][0-9]{0,7})s)?\Z"
+)
 _ROUTE = re.compile(r"[a-z0-9.-]{1,253}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """All that annotations ask for. `ports` are (route, port); route is empty for a bare port."""
+    """The annotations of one exposure. `requests` are (route, port), route empty if bare."""
 
     kind: UnitKind
     gateway: str
-    ports: tuple[tuple[str, int], ...]
+    requests: tuple[tuple[str, int], ...]
     policy: Policy
 
 
 def is_exposed(annotations: Mapping[str, str]) -> bool:
-    """Whether the object asks to be exposed, well or badly."""
-    return EXPOSE in annotations
+    """Whether the object asks for anything at all; what it asks may still be wrong."""
+    return PREFIX + EXPOSE in annotations
 
 
-def decode(annotations: Mapping[str, str]) -> Asked:
-    """What the annotations ask for. Raises Refused at the first fault."""
-    for key in sorted(annotations):
-        if key.startswith(PREFIX):
-            _check_key(key, annotations[key])
-    kind = _one_of(annotations, EXPOSE, ("tcp", "tls"), Code.INVALID_EXPOSE)
+def is_written_back(annotations: Mapping[str, str]) -> bool:
+    """Whether the object carries annotations that only we write."""
+    return any(PREFIX + key in annotations for key in WRITTEN)
+
+
+def check_keys(annotations: Mapping[str, str]) -> None:
+    """Raises Refused for a key under our prefix that means nothing."""
+    for key in sorted(key for key in annotations if key.startswith(PREFIX)):
+        name = key.removeprefix(PREFIX)
+        if name not in INPUT and name not in WRITTEN:
+            known = (PREFIX + each for each in INPUT)
+            what = f"there is no such annotation{did_you_mean(key, known)}"
+            raise Refused(Code.INVALID_ANNOTATION, f"annotation {quoted(key)}", what)
+
+
+def read(annotations: Mapping[str, str]) -> Asked:
+    """What an exposed object asks for. Raises Refused for the first fault."""
+    check_keys(annotations)
+    values = {
+        name: _value(name, annotations[PREFIX + name])
+        for name in sorted(INPUT)
+        if PREFIX + name in annotations
+    }
+    kind = _kind(values[EXPOSE])
     return Asked(
-        kind=UnitKind(kind),
-        gateway=_gateway(annotations),
-        ports=_ports(annotations, kind),
-        policy=Policy(
-            failover=Failover(
-                _one_of(
-                    annotations, PREFIX + "failover", ("none", "any"), default="none"
-                )
-            ),
-            backend=_one_of(annotations, PREFIX + "backend", BACKENDS, default="auto"),
-            allow_cidrs=_cidrs(annotations),
-            proxy_protocol=_proxy_protocol(annotations),
-            idle_timeout_seconds=_idle_timeout(annotations),
-            max_connections=_max_connections(annotations),
-        ),
+        kind=kind,
+        gateway=_gateway(values.get("gateway")),
+        requests=_requests(values.get("request-port"), kind),
+        policy=_policy(values),
     )
 
 
-def _check_key(key: str, value: object) -> None:
-    if key in WRITTEN:
-        return
-    if key not in ASKED:
-        near = difflib.get_close_matches(key, sorted(ASKED), n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Refused(
-            Code.INVALID_ANNOTATION, f"{shown(key)} is no annotation of ours{hint}"
-        )
-    if not isinstance(value, str):
-        raise Refused(Code.INVALID_ANNOTATION, f"{key} must be text, put it in quotes")
-    if len(value) > MAX_BYTES:
-        raise Refused(
-            Code.INVALID_ANNOTATION, f"{key} is longer than {MAX_BYTES} characters"
-        )
-
-
-def _bad(key: str, value: str, expected: str, code: Code | None = None) -> Refused:
+def wrong(name: str, value: object, what: str) -> Refused:
+    """The rejection of an annotation's value."""
     return Refused(
-        code or Code.INVALID_ANNOTATION, f"{key} is {shown(value)}, expected {expected}"
+        Code.INVALID_ANNOTATION, PREFIX + name, f"{quoted(value)}: expected {what}"
     )
 
 
-def _one_of(
-    annotations: Mapping[str, str],
-    key: str,
-    allowed: tuple[str, ...],
-    code: Code | None = None,
-    default: str = "",
-) -> str:
-    if key not in annotations and default:
-        return default
-    value = annotations[key]
-    if value not in allowed:
-        raise _bad(key, value, " or ".join(allowed), code)
+def _value(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong(name, value, "a string")
+    if len(value) > MAX_BYTES or len(value.encode("utf-8", "replace")) > MAX_BYTES:
+        raise wrong(name, value, f"at most {MAX_BYTES} bytes")
     return value
 
 
-def _gateway(annotations: Mapping[str, str]) -> str:
-    key = PREFIX + "gateway"
-    if key not in annotations:
+def _kind(value: str) -> UnitKind:
+    if value in (UnitKind.TCP, UnitKind.TLS):
+        return UnitKind(value)
+    what = (
+        f"{quoted(value)}: expected tcp or tls; remove the annotation to expose nothing"
+    )
+    raise Refused(Code.INVALID_EXPOSE, PREFIX + EXPOSE, what)
+
+
+def _gateway(value: str | None) -> str:
+    if value is None:
         return ""
-    value = annotations[key]
     if not is_label(value):
-        raise _bad(key, value, "the name of a gateway")
+        raise wrong("gateway", value, "the name of a gateway")
     return value
 
 
-def _ports(annotations: Mapping[str, str], kind: str) -> tuple[tuple[str, int], ...]:
-    key = PREFIX + "request-port"
-    if key not in annotations:
+def _requests(value: str | None, kind: UnitKind) -> tuple[tuple[str, int], ...]:
+    if value is None:
         return ()
-    value = annotations[key]
-    if kind == "tls":
-        raise Refused(
-            Code.INVALID_ANNOTATION,
-            f"{key} cannot be used with expose: tls, whose port is shared",
-        )
-    expected = "a port such as 20017, or 5672=20017,15672=20018 by route name"
-    if "=" not in value:
-        return (("", _port(key, value, expected)),)
+    if kind is UnitKind.TLS:
+        what = "no value: with expose tls all share the gateway's TLS port; remove it"
+        raise wrong("request-port", value, what)
+    if "=" not in value and "," not in value:
+        return (("", _port(value, value)),)
     found: dict[str, int] = {}
-    for item in value.split(","):
-        route, _, port = item.partition("=")
-        if not _ROUTE.match(route) or route in found:
-            raise _bad(key, value, expected)
-        found[route] = _port(key, port, expected)
-    if len(set(found.values())) != len(found):
-        raise _bad(key, value, "a different port for each route")
+    for part in value.split(","):
+        route, equals, number = part.partition("=")
+        if not equals or _ROUTE.match(route) is None:
+            raise wrong(
+                "request-port",
+                value,
+                "a port, or route=port pairs such as 5432=20017,6379=20018",
+            )
+        port = _port(number, value)
+        if route in found or port in found.values():
+            raise wrong("request-port", value, "every route and every port once")
+        found[route] = port
     return tuple(sorted(found.items()))
 
 
-def _port(key: str, text: str, expected: str) -> int:
-    if not _PORT.match(text) or int(text) > 65535:
-        raise _bad(key, text, expected)
-    return int(text)
+def _port(number: str, value: str) -> int:
+    if _DECIMAL.match(number) is None or int(number) > 65535:
+        raise wrong("request-port", value, "ports 1 to 65535 in plain decimal")
+    return int(number)
 
 
-def _cidrs(annotations: Mapping[str, str]) -> tuple[str, ...]:
-    key = PREFIX + "allow-cidrs"
-    if key not in annotations:
+def _policy(values: Mapping[str, str]) -> Policy:
+    return Policy(
+        failover=Failover(_choice(values, "failover", tuple(Failover), "none")),
+        backend=_choice(values, "backend", BACKENDS, "auto"),
+        allow_cidrs=_cidrs(values.get("allow-cidrs")),
+        proxy_protocol=ProxyProtocol(
+            _choice(values, "proxy-protocol", tuple(ProxyProtocol), "")
+        )
+        if "proxy-protocol" in values
+        else None,
+        idle_timeout_seconds=_seconds(values.get("idle-timeout")),
+        max_connections=_connections(values.get("max-connections")),
+    )
+
+
+def _choice(
+    values: Mapping[str, str], name: str, choices: tuple[str, ...], default: str
+) -> str:
+    value = values.get(name, default)
+    if value not in choices:
+        raise wrong(name, value, f"one of {', '.join(choices)}")
+    return value
+
+
+def _cidrs(value: str | None) -> tuple[str, ...]:
+    if value is None:
         return ()
-    items = annotations[key].split(",")
-    if len(items) > MAX_CIDRS:
-        raise Refused(
-            Code.INVALID_ANNOTATION, f"{key} has more than {MAX_CIDRS} entries"
-        )
-    return tuple(sorted({_cidr(key, item) for item in items}))
+    parts = value.split(",")
+    if len(parts) > MAX_CIDRS:
+        raise wrong("allow-cidrs", value, f"at most {MAX_CIDRS} CIDRs")
+    networks = [_cidr(part, value) for part in parts]
+    if len(set(networks)) != len(networks):
+        raise wrong("allow-cidrs", value, "every CIDR once")
+    ordered = sorted(
+        networks,
+        key=lambda each: (each.version, int(each.network_address), each.prefixlen),
+    )
+    return tuple(map(str, ordered))
 
 
-def _cidr(key: str, text: str) -> str:
+def _cidr(part: str, value: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """One network in its only spelling: a second one for the same would look like a change."""
     try:
-        network = ipaddress.ip_network(text, strict=True)
+        network = ipaddress.ip_network(part, strict=False)
     except ValueError:
-        network = None
-    if network is None or str(network) != text:
-        raise _bad(
-            key, text, "CIDRs such as 198.51.100.0/24,2001:db8::/32, host bits zero"
-        )
-    return text
+        what = "CIDRs such as 10.0.0.0/8 or 2001:db8::/32, separated by single commas"
+        raise wrong("allow-cidrs", value, what) from None
+    mapped = (
+        isinstance(network, ipaddress.IPv6Network)
+        and network.network_address.ipv4_mapped
+    )
+    if mapped:
+        raise wrong("allow-cidrs", value, "IPv4 networks in their own form")
+    if str(network) != part:
+        raise wrong("allow-cidrs", value, f"{network} instead of {quoted(part)}")
+    return network
 
 
-def _proxy_protocol(annotations: Mapping[str, str]) -> ProxyProtocol | None:
-    key = PREFIX + "proxy-protocol"
-    if key not in annotations:
+def _seconds(value: str | None) -> int | None:
+    if value is None:
         return None
-    return ProxyProtocol(_one_of(annotations, key, ("v1", "v2")))
+    match = _DURATION.match(value) if value else None
+    if match is not None:
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        total = hours * 3600 + minutes * 60 + seconds
+        if total <= MAX_IDLE_SECONDS:
+            return total
+    raise wrong("idle-timeout", value, "a duration such as 30s, 10m or 24h, up to 720h")
 
 
-def _idle_timeout(annotations: Mapping[str, str]) -> int | None:
-    key = PREFIX + "idle-timeout"
-    if key not in annotations:
+def _connections(value: str | None) -> int | None:
+    if value is None:
         return None
-    expected = "a duration such as 30s, 10m or 24h, at most 720h"
-    try:
-        seconds = int(parse_duration(annotations[key]).total_seconds())
-    except ValueError:
-        raise _bad(key, annotations[key], expected) from None
-    if not 0 < seconds <= MAX_IDLE_SECONDS:
-        raise _bad(key, annotations[key], expected)
-    return seconds
-
-
-def _max_connections(annotations: Mapping[str, str]) -> int | None:
-    key = PREFIX + "max-connections"
-    if key not in annotations:
-        return None
-    value = annotations[key]
-    if not _COUNT.match(value) or int(value) > MAX_CONNECTIONS:
-        raise _bad(key, value, f"a number 1..{MAX_CONNECTIONS}")
+    if _DECIMAL.match(value) is None or int(value) > MAX_CONNECTIONS:
+        raise wrong("max-connections", value, f"a number from 1 to {MAX_CONNECTIONS}")
     return int(value)

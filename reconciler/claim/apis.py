@@ -1,10 +1,13 @@
-"""A cluster's API servers as a claim; pure. They come from the inventory, the platform's word."""
+"""A cluster's API servers, as its inventory names them, as the input of its API route; pure."""
 
 from __future__ import annotations
 
+from reconciler.claim.addresses import served
+from reconciler.claim.refusals import Refused, quoted
+from reconciler.claim.sticky import Standing, choose, pool
 from reconciler.codes import Code
 from reconciler.model.claims import ApiClaim, Rejection
-from reconciler.model.clusters import ClusterEntry
+from reconciler.model.clusters import ApiServer, ClusterEntry
 from reconciler.model.units import (
     Address,
     Backend,
@@ -15,49 +18,53 @@ from reconciler.model.units import (
     UnitAddresses,
     UnitId,
 )
-from reconciler.settings import ApiMode, Settings
-from reconciler.tenants import address_refusal, parse_ip
+from reconciler.settings import ApiMode, Settings, Tenant
+from reconciler.tenants import api_server_refusal, canonical_host
 
 ROUTE = "api"
+_DESTINATION = Destination(namespace="", service="", port=0, backend=Backend.API_SERVER)
 
 
-def claim_api(entry: ClusterEntry, settings: Settings) -> ApiClaim | Rejection | None:
-    """The claim of a cluster's API, `None` when there is nothing to serve (yet).
-
-    Special networks (loopback and the like) must be listed in the endpoints of the tenant that
-    matches the cluster; its other endpoints do not limit API servers.
-    """
+def claim_api(
+    entry: ClusterEntry, settings: Settings, head: UnitAddresses | None
+) -> ApiClaim | Rejection | None:
+    """The claim for a cluster's API; `None` when it is off or no API server is known."""
     if settings.apis.mode is ApiMode.OFF or not entry.api_servers:
         return None
     tenant = settings.tenant(entry.name)
-    found = set()
-    for server in entry.api_servers:
-        literal = parse_ip(server.host)
-        host = str(literal) if literal is not None else server.host.lower()
-        refusal = address_refusal(None, host, literal is not None)
-        if refusal is not None and tenant is not None and tenant.endpoints:
-            refusal = address_refusal(tenant, host, literal is not None)
-        if refusal is not None:
-            return Rejection(
-                code=Code.ENDPOINT_NOT_ALLOWED, reason=f"API server: {refusal}"
-            )
-        found.add(Address(host=host, port=server.port, is_ip=literal is not None))
-    if len({address.is_ip for address in found}) > 1:
-        return Rejection(
-            code=Code.MIXED_ADDRESSES,
-            reason="API servers must be all IP addresses or all DNS names",
-        )
+    try:
+        found = [_address(each, tenant) for each in sorted(set(entry.api_servers))]
+        if len({each.is_ip for each in found}) > 1:
+            what = "are partly IPs and partly names; the inventory must give one kind"
+            raise Refused(Code.MIXED_ADDRESSES, "API servers", what)
+    except Refused as refused:
+        return refused.rejection
+    before = served(head).get((_DESTINATION.key, Backend.API_SERVER), ())
+    among = pool((each, Standing.READY) for each in found)
+    chosen = choose(before, among, (entry.name, ROUTE))
     unit = UnitId(cluster=entry.name)
-    destination = Destination(
-        namespace="", service="", port=0, backend=Backend.API_SERVER
-    )
-    located = Located(destination=destination, addresses=tuple(sorted(found)))
+    located = Located(destination=_DESTINATION, addresses=chosen)
     return ApiClaim(
         unit=unit,
         addresses=UnitAddresses(
             unit=unit,
-            failover=Failover.ANY,
+            failover=Failover.NONE,
             routes=(LocatedRoute(name=ROUTE, located=(located,)),),
         ),
         certificate_names=entry.certificate_names,
     )
+
+
+def _address(server: ApiServer, tenant: Tenant | None) -> Address:
+    where = f"API server {quoted(server.host)}"
+    host = canonical_host(server.host)
+    if host is None:
+        what = "is neither a plain IP address nor a DNS name of two or more labels"
+        raise Refused(Code.ENDPOINT_NOT_ALLOWED, where, what)
+    refusal = api_server_refusal(tenant, *host)
+    if refusal:
+        raise Refused(Code.ENDPOINT_NOT_ALLOWED, where, refusal)
+    if not 0 < server.port < 65536:
+        what = f"{server.port} is no port"
+        raise Refused(Code.ENDPOINT_NOT_ALLOWED, where, what)
+    return Address(host=host[0], port=server.port, is_ip=host[1])

@@ -1,287 +1,204 @@
-"""Decodes the routes of a VirtualService's spec; pure. The spec is untrusted JSON.
+"""Finds the routes of a VirtualService's spec and names them; pure.
 
-A route's name must not depend on its place in the list: an inserted entry would swap the ports
-of two workloads. So it is the entry's only match port, or `tcp` for a single entry without one.
+Names are stable: inserting an entry never renames another one.
+
+* `tcp`: an entry's one `match[].port` in decimal, or `tcp` for a single entry without one.
+* `http` exposed as tcp: one route `tcp`, when all entries say the same.
+* `tls`: `tls` for a single entry, else the first of the entry's hosts, sorted. Hosts are unique
+  within an exposure, so names are too; ports tell nothing, all entries match the same one.
+
+`expose` chooses the section: the others serve other gateways or the mesh and are not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.claim.faults import Refused, shown
+from reconciler.claim.refusals import Refused, fields, is_whole, items, quoted, text
+from reconciler.claim.targets import Target, read_targets
 from reconciler.codes import Code
-from reconciler.model.units import UnitKind
-from reconciler.names import is_dns_name, is_label
+from reconciler.settings import Settings, Tenant
+from reconciler.tenants import host_refusal, is_fqdn
 
-MAX_DESTINATIONS = 16
-MAX_WEIGHT = 1_000_000
-MAX_ROUTES = 64
-ONLY = "tcp"
+MAX_ROUTES = 64  # listeners of one ListenerSet
+MAX_HOSTS = 16  # hostnames of one TLSRoute
+MAX_HOST_LENGTH = 200  # the host is a file's name in the ledger
+ONLY_ROUTE = "tcp"
+ONLY_TLS_ROUTE = "tls"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawDestination:
-    """One destination as it was written: where in the spec, host, port (0: none), weight."""
-
-    where: str
-    host: str
-    port: int
-    subset: str
-    weight: int
+# Conditions on clients that a shared front door would silently drop.
+_CONDITIONS = ("sourceLabels", "sourceSubnet", "sourceNamespace", "destinationSubnets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawRoute:
-    """One route as it was written; `hosts` are SNI hosts, sorted."""
+class Route:
+    """One route as written: its name, SNI hosts (sorted) and targets in order of their keys."""
 
     name: str
-    where: str
-    destinations: tuple[RawDestination, ...]
+    targets: tuple[Target, ...]
     hosts: tuple[str, ...] = ()
 
 
-def decode_routes(spec: Mapping[str, object], kind: UnitKind) -> tuple[RawRoute, ...]:
-    """The routes in order of their names. Raises Refused."""
-    if kind is UnitKind.TLS:
-        return _tls(_list(spec, "tls"))
-    if spec.get("tcp"):
-        return _tcp(_list(spec, "tcp"))
-    if spec.get("http"):
-        return (_http(_list(spec, "http")),)
-    raise Refused(
-        Code.NO_ROUTE, "the VirtualService has neither spec.tcp nor spec.http to expose"
-    )
+def read_tcp(spec: Mapping[str, object], namespace: str) -> tuple[Route, ...]:
+    """Routes of an object exposed as tcp, sorted by name. Raises Refused."""
+    entries = items(spec.get("tcp"), "spec.tcp")
+    if entries:
+        return _tcp(entries, namespace)
+    entries = items(spec.get("http"), "spec.http")
+    if entries:
+        return (_http(entries, namespace),)
+    what = "has neither tcp nor http routes; add spec.tcp or remove the annotation"
+    raise Refused(Code.NO_ROUTE, "spec", what)
 
 
-def _list(spec: Mapping[str, object], field: str) -> list[Mapping[str, object]]:
-    where = f"spec.{field}"
-    value = spec.get(field)
-    if value is None or value == []:
-        raise Refused(Code.NO_ROUTE, f"the VirtualService has no {where} to expose")
-    return _mappings(value, where, MAX_ROUTES)
-
-
-def _mappings(value: object, where: str, most: int) -> list[Mapping[str, object]]:
-    if not isinstance(value, list) or not value:
-        raise Refused(Code.MALFORMED_OBJECT, f"{where} must be a list with entries")
-    if len(value) > most:
-        raise Refused(Code.MALFORMED_OBJECT, f"{where} has more than {most} entries")
-    for index, item in enumerate(value):
-        if not isinstance(item, Mapping):
-            raise Refused(Code.MALFORMED_OBJECT, f"{where}[{index}] must be a mapping")
-    return value
-
-
-def _tcp(entries: list[Mapping[str, object]]) -> tuple[RawRoute, ...]:
-    found = []
-    for index, entry in enumerate(entries):
-        where = f"spec.tcp[{index}]"
-        ports = _match_ports(entry, where)
-        if len(ports) == 1 and None not in ports:
-            name = str(next(iter(ports)))
-        elif len(entries) == 1:
-            name = ONLY
-        else:
-            raise Refused(
-                Code.AMBIGUOUS_ROUTES,
-                f"{where} needs exactly one match port: with several tcp entries the port names the route",
-            )
-        found.append(
-            RawRoute(name=name, where=where, destinations=_destinations(entry, where))
-        )
-    return _distinct(found)
-
-
-def _match_ports(entry: Mapping[str, object], where: str) -> set[int | None]:
-    """The ports of all matches; `None` for a match without one and for no match at all."""
-    if not entry.get("match"):
-        return {None}
-    ports: set[int | None] = set()
-    for index, match in enumerate(_mappings(entry["match"], f"{where}.match", 256)):
-        port = match.get("port")
-        if port is None:
-            ports.add(None)
-        elif _is_port(port):
-            ports.add(int(str(port)))
-        else:
-            raise Refused(
-                Code.MALFORMED_OBJECT, f"{where}.match[{index}].port is no port"
-            )
-    return ports
-
-
-def _distinct(routes: list[RawRoute]) -> tuple[RawRoute, ...]:
-    names = [route.name for route in routes]
-    for route in routes:
-        if names.count(route.name) > 1:
-            raise Refused(
-                Code.AMBIGUOUS_ROUTES,
-                f"{route.where} has the name {route.name} of another route; match another port",
-            )
-    return tuple(sorted(routes, key=lambda route: route.name))
-
-
-def _http(entries: list[Mapping[str, object]]) -> RawRoute:
-    """All http entries as one TCP route, which they are only when they all do the same."""
-    for index, entry in enumerate(entries):
-        extra = sorted(set(entry) - {"match", "route", "name"})
-        if extra:
-            raise Refused(
-                Code.HTTP_NOT_UNIFORM,
-                f"spec.http[{index}].{shown(extra[0])[1:-1]} cannot be done for a TCP port",
-            )
-    decoded = [
-        _destinations(entry, f"spec.http[{index}]")
-        for index, entry in enumerate(entries)
-    ]
-    first = _content(decoded[0])
-    for index, each in enumerate(decoded):
-        if _content(each) != first:
-            raise Refused(
-                Code.HTTP_NOT_UNIFORM,
-                f"spec.http[{index}] has other destinations or weights than spec.http[0]; a TCP port cannot tell them apart",
-            )
-    return RawRoute(name=ONLY, where="spec.http[0]", destinations=decoded[0])
-
-
-def _content(destinations: tuple[RawDestination, ...]) -> object:
-    return sorted(
-        (each.host, each.port, each.subset, each.weight) for each in destinations
-    )
-
-
-def _tls(entries: list[Mapping[str, object]]) -> tuple[RawRoute, ...]:
+def read_tls(
+    spec: Mapping[str, object], namespace: str, settings: Settings, tenant: Tenant
+) -> tuple[Route, ...]:
+    """Routes of an object exposed as tls, sorted by name. Raises Refused."""
+    entries = items(spec.get("tls"), "spec.tls")
+    if not entries:
+        what = "has no tls routes; add spec.tls with sniHosts, or expose it as tcp"
+        raise Refused(Code.NO_ROUTE, "spec", what)
+    _check_count(entries, "spec.tls")
     found = []
     seen: set[str] = set()
-    for index, entry in enumerate(entries):
+    for index, raw in enumerate(entries):
         where = f"spec.tls[{index}]"
+        entry = fields(raw, where)
         hosts = _sni_hosts(entry, where)
-        for host in hosts:
+        for host, place in hosts.items():
+            _check_host(host, place, settings, tenant)
             if host in seen:
-                raise Refused(
-                    Code.AMBIGUOUS_ROUTES,
-                    f"{where} names {host}, as another entry does",
-                )
-        seen.update(hosts)
-        found.append(
-            RawRoute(
-                name="tls" if len(entries) == 1 else hosts[0],
-                where=where,
-                destinations=_destinations(entry, where),
-                hosts=hosts,
+                what = f"{quoted(host)} is in another entry too; name each host once"
+                raise Refused(Code.INVALID_HOST, place, what)
+            seen.add(host)
+        ordered = tuple(sorted(hosts))
+        targets = read_targets(entry.get("route"), f"{where}.route", namespace)
+        name = ordered[0] if len(entries) > 1 else ONLY_TLS_ROUTE
+        found.append(Route(name=name, targets=targets, hosts=ordered))
+    return tuple(sorted(found, key=lambda each: each.name))
+
+
+def _tcp(entries: list[object], namespace: str) -> tuple[Route, ...]:
+    _check_count(entries, "spec.tcp")
+    found: dict[str, Route] = {}
+    for index, raw in enumerate(entries):
+        where = f"spec.tcp[{index}]"
+        entry = fields(raw, where)
+        name = _tcp_name(entry, where, len(entries))
+        if name in found:
+            what = (
+                f"port {name} is matched by another entry too; give each entry its own"
             )
-        )
-    return _distinct(found)
+            raise Refused(Code.AMBIGUOUS_ROUTES, where, what)
+        targets = read_targets(entry.get("route"), f"{where}.route", namespace)
+        found[name] = Route(name=name, targets=targets)
+    return tuple(sorted(found.values(), key=lambda each: each.name))
 
 
-def _sni_hosts(entry: Mapping[str, object], where: str) -> tuple[str, ...]:
-    found: set[str] = set()
-    for index, match in enumerate(_mappings(entry.get("match"), f"{where}.match", 64)):
-        at = f"{where}.match[{index}].sniHosts"
-        hosts = match.get("sniHosts")
-        if not isinstance(hosts, list) or not hosts or len(hosts) > 64:
-            raise Refused(Code.INVALID_HOST, f"{at} must be a list of 1 to 64 hosts")
-        for host in hosts:
-            if not _is_host(host):
-                raise Refused(
-                    Code.INVALID_HOST,
-                    f"{at} has {shown(host)}, expected an exact DNS name in lower case",
-                )
-            found.add(str(host))
-    return tuple(sorted(found))
+def _tcp_name(entry: Mapping[object, object], where: str, count: int) -> str:
+    ports = {
+        port
+        for place, match in _matches(entry, where)
+        for port in (_match_port(match, place),)
+        if port is not None
+    }
+    if len(ports) == 1:
+        return str(ports.pop())
+    if count == 1:
+        return ONLY_ROUTE
+    what = "one of several routes needs exactly one match[].port, which names it"
+    raise Refused(Code.AMBIGUOUS_ROUTES, where, what)
 
 
-def _is_host(host: object) -> bool:
-    return (
-        isinstance(host, str)
-        and is_dns_name(host)
-        and "." in host
-        and not host.rpartition(".")[2].isdecimal()
-    )
+def _matches(
+    entry: Mapping[object, object], where: str
+) -> Iterable[tuple[str, Mapping[object, object]]]:
+    for index, raw in enumerate(items(entry.get("match"), f"{where}.match")):
+        place = f"{where}.match[{index}]"
+        match = fields(raw, place)
+        for key in _CONDITIONS:
+            if match.get(key):
+                what = "cannot be honoured here; remove it (wharfinger.dev/allow-cidrs limits clients)"
+                raise Refused(Code.POLICY_UNSUPPORTED, f"{place}.{key}", what)
+        yield place, match
 
 
-def _destinations(
-    entry: Mapping[str, object], where: str
-) -> tuple[RawDestination, ...]:
-    items = entry.get("route")
-    if isinstance(items, list) and len(items) > MAX_DESTINATIONS:
-        raise Refused(
-            Code.TOO_MANY_DESTINATIONS,
-            f"{where}.route has more than {MAX_DESTINATIONS} destinations",
-        )
-    routes = _mappings(items, f"{where}.route", MAX_DESTINATIONS)
-    found = tuple(
-        _destination(route, f"{where}.route[{index}]", len(routes) == 1)
-        for index, route in enumerate(routes)
-    )
-    if sum(each.weight for each in found) == 0:
-        raise Refused(
-            Code.INVALID_WEIGHTS,
-            f"{where}: the weights sum up to 0, no connection could go anywhere",
-        )
+def _match_port(match: Mapping[object, object], place: str) -> int | None:
+    port = match.get("port")
+    if port is None:
+        return None
+    if not isinstance(port, int) or not is_whole(port, 1, 65535):
+        what = f"{quoted(port)}: expected a port number"
+        raise Refused(Code.MALFORMED_OBJECT, f"{place}.port", what)
+    return port
+
+
+def _http(entries: list[object], namespace: str) -> Route:
+    """All of a VirtualService's HTTP as one stream; only when no entry needs HTTP."""
+    found: list[tuple[Target, ...]] = []
+    for index, raw in enumerate(entries):
+        where = f"spec.http[{index}]"
+        entry = fields(raw, where)
+        _check_plain(entry, where, {"name", "match", "route"})
+        places = items(entry.get("route"), f"{where}.route")
+        for at, each in enumerate(places):
+            place = f"{where}.route[{at}]"
+            _check_plain(fields(each, place), place, {"destination", "weight"})
+        found.append(read_targets(places, f"{where}.route", namespace))
+        if _said(found[-1]) != _said(found[0]):
+            what = "its destinations or weights differ from spec.http[0]; one port cannot tell them apart"
+            raise Refused(Code.HTTP_NOT_UNIFORM, where, what)
+    return Route(name=ONLY_ROUTE, targets=found[0])
+
+
+def _said(targets: tuple[Target, ...]) -> list[tuple[object, ...]]:
+    return [
+        (each.namespace, each.service, each.port, each.subset, each.weight)
+        for each in targets
+    ]
+
+
+def _check_plain(entry: Mapping[object, object], where: str, allowed: set[str]) -> None:
+    beyond = sorted(str(key) for key in entry if key not in allowed)
+    if beyond:
+        what = f"{quoted(beyond[0])} means nothing for plain connections; remove it or use spec.tcp"
+        raise Refused(Code.HTTP_NOT_UNIFORM, where, what)
+
+
+def _sni_hosts(entry: Mapping[object, object], where: str) -> dict[str, str]:
+    """The entry's hosts and where each stands."""
+    found: dict[str, str] = {}
+    for place, match in _matches(entry, where):
+        _match_port(match, place)
+        hosts = items(match.get("sniHosts"), f"{place}.sniHosts")
+        if not hosts:
+            raise Refused(Code.INVALID_HOST, place, "needs sniHosts")
+        for index, raw in enumerate(hosts):
+            at = f"{place}.sniHosts[{index}]"
+            found.setdefault(text(raw, at), at)
+    if not found:
+        raise Refused(Code.INVALID_HOST, f"{where}.match", "needs sniHosts")
+    if len(found) > MAX_HOSTS:
+        what = f"{len(found)} hosts; at most {MAX_HOSTS} in one entry"
+        raise Refused(Code.INVALID_HOST, where, what)
     return found
 
 
-def _destination(route: Mapping[str, object], where: str, only: bool) -> RawDestination:
-    extra = sorted(set(route) - {"destination", "weight", "headers"})
-    if extra or route.get("headers"):
-        raise Refused(
-            Code.MALFORMED_OBJECT,
-            f"{where}: only destination and weight are possible here",
+def _check_host(host: str, where: str, settings: Settings, tenant: Tenant) -> None:
+    if not is_fqdn(host) or len(host) > MAX_HOST_LENGTH:
+        what = (
+            f"{quoted(host)}: expected an exact DNS name in lower case, "
+            f"no wildcard, no trailing dot, at most {MAX_HOST_LENGTH} characters"
         )
-    target = route.get("destination")
-    if not isinstance(target, Mapping):
-        raise Refused(
-            Code.INVALID_DESTINATION, f"{where}.destination must be a mapping"
-        )
-    host, subset = target.get("host"), target.get("subset", "")
-    if not isinstance(host, str) or not is_dns_name(host):
-        raise Refused(
-            Code.INVALID_DESTINATION,
-            f"{where}.destination.host is {shown(host)}, expected the DNS name of a Service",
-        )
-    if not isinstance(subset, str) or (subset and not is_label(subset)):
-        raise Refused(
-            Code.INVALID_DESTINATION, f"{where}.destination.subset is no name"
-        )
-    return RawDestination(
-        where=f"{where}.destination",
-        host=host,
-        port=_destination_port(target, where),
-        subset=subset,
-        weight=_weight(route, where, only),
-    )
+        raise Refused(Code.INVALID_HOST, where, what)
+    refusal = host_refusal(settings, tenant, host)
+    if refusal:
+        raise Refused(Code.HOST_NOT_ALLOWED, where, f"{quoted(host)}: {refusal}")
 
 
-def _destination_port(target: Mapping[str, object], where: str) -> int:
-    port = target.get("port")
-    if port is None:
-        return 0
-    number = port.get("number") if isinstance(port, Mapping) else None
-    if not _is_port(number):
-        raise Refused(
-            Code.INVALID_DESTINATION, f"{where}.destination.port.number must be a port"
-        )
-    return int(str(number))
-
-
-def _weight(route: Mapping[str, object], where: str, only: bool) -> int:
-    """As Istio: an absent weight is everything for an only destination, 0 among several."""
-    weight = route.get("weight")
-    if weight is None:
-        return 1 if only else 0
-    if (
-        not isinstance(weight, int)
-        or isinstance(weight, bool)
-        or not 0 <= weight <= MAX_WEIGHT
-    ):
-        raise Refused(
-            Code.INVALID_WEIGHTS,
-            f"{where}.weight is {shown(weight)}, expected a whole number 0..{MAX_WEIGHT}",
-        )
-    return weight
-
-
-def _is_port(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
+def _check_count(entries: list[object], where: str) -> None:
+    if len(entries) > MAX_ROUTES:
+        what = f"{len(entries)} routes; at most {MAX_ROUTES} in one exposure"
+        raise Refused(Code.AMBIGUOUS_ROUTES, where, what)

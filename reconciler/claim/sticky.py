@@ -1,54 +1,80 @@
-"""Keeps the set of addresses of a destination as it is, as long as it serves; pure.
+"""Chooses the members of an address set so that it changes as little as possible; pure.
 
-The set changes only when a member is gone, or unready for longer than the grace by its own
-transition time, or when it is smaller than min(8, usable); then it is refilled in rendezvous
-order. So a node that comes changes nothing, and one that goes changes one member.
+The set that HEAD has is an input, so the choice stays a function of values. It changes only
+when a member is gone or has been unready for longer than the grace, or when it is smaller than
+min(8, usable). Then it is refilled in rendezvous order: every unit ranks all members by a hash
+of its own, so that load spreads and one member's coming or going moves nothing else.
 
-When no node at all is ready, members that still exist are kept: a control plane that lost sight
-of all nodes knows less than the health checks of the proxies.
+When nothing at all is ready, members that still exist are kept: a control plane that calls all
+nodes unready is more often wrong than the nodes are, and the proxies check health themselves.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 
-from reconciler.model.units import Address, UnitId
+from reconciler.model.units import Address
+from reconciler.names import short_hash
 
 ENOUGH = 8
-AT_MOST = 256
+MAX_ADDRESSES = 256
+
+
+class Standing(Enum):
+    """What a member that exists is good for."""
+
+    READY = "ready"  # may be chosen
+    SPARE = "spare"  # ready, may stay, is never chosen: a node's further addresses
+    LASTING = "lasting"  # unready, but not for longer than the grace: may stay
+    EXPIRED = "expired"  # unready for too long
+
+
+_RANK = {each: rank for rank, each in enumerate(Standing)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Possible:
-    """An address that exists now. `lingers`: unready, but not for longer than the grace."""
+class Pool:
+    """All that exists behind a destination. `ready` are the members that may be chosen.
 
-    address: Address
-    ready: bool
-    lingers: bool = False
+    `left_out` says of addresses that exist why they are not used, in words.
+    """
+
+    members: Mapping[Address, Standing]
+    ready: tuple[Address, ...]
+    left_out: tuple[str, ...] = ()
 
 
-def keep_or_refill(
-    unit: UnitId, key: str, current: Sequence[Address], possible: Iterable[Possible]
+def pool(
+    found: Iterable[tuple[Address, Standing]], left_out: Iterable[str] = ()
+) -> Pool:
+    """A pool; of an address that is found twice the better standing counts."""
+    members: dict[Address, Standing] = {}
+    for address, standing in found:
+        known = members.get(address)
+        if known is None or _RANK[standing] < _RANK[known]:
+            members[address] = standing
+    ready = tuple(sorted(each for each in members if members[each] is Standing.READY))
+    return Pool(members=members, ready=ready, left_out=tuple(sorted(left_out)))
+
+
+def choose(
+    previous: Iterable[Address], among: Pool, salt: tuple[str, ...]
 ) -> tuple[Address, ...]:
-    """The addresses of a destination, sorted; `current` are those at HEAD."""
-    found = {each.address: each for each in possible}
-    usable = {address for address, each in found.items() if each.ready}
-    existing = [address for address in current if address in found]
-    kept = [
-        address
-        for address in existing
-        if found[address].ready or found[address].lingers or not usable
-    ]
-    target = min(ENOUGH, len(usable))
-    if len(kept) < target:
-        missing = sorted(usable - set(kept), key=lambda each: _rank(unit, key, each))
-        kept.extend(missing[: target - len(kept)])
-    return tuple(sorted(kept[:AT_MOST]))
+    """The members to use, sorted. `salt` names the unit and the destination."""
+    members = among.members
+    exist = {address for address in previous if address in members}
+    kept = {address for address in exist if members[address] is not Standing.EXPIRED}
+    wanted = min(ENOUGH, len(among.ready))
+    if not among.ready and Standing.SPARE not in map(members.get, kept):
+        kept = exist
+    if len(kept) < wanted:
+        fresh = (address for address in among.ready if address not in kept)
+        ranked = sorted(fresh, key=lambda each: _rank(each, salt))
+        kept.update(ranked[: wanted - len(kept)])
+    return tuple(sorted(kept)[:MAX_ADDRESSES])
 
 
-def _rank(unit: UnitId, key: str, address: Address) -> bytes:
-    """Rendezvous hashing: each address has its own fixed rank for this destination."""
-    text = f"{unit}|{key}|{address}"
-    return hashlib.sha256(text.encode()).digest()
+def _rank(address: Address, salt: tuple[str, ...]) -> tuple[str, Address]:
+    return short_hash(*salt, str(address), length=16), address

@@ -45,6 +45,7 @@ _DECIMAL = re.compile(r"[1-9][0-9]{0,9}\Z")
 _DURATION = re.compile(
     r"(?:([1-9][0-9]{0,3})h)?(?:([1-9][0-9]{0,5})m)?(?:([1-9][0-9]{0,7})s)?\Z"
 )
+_CIDR = re.compile(r"[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")
 _ROUTE = re.compile(r"[a-z0-9.-]{1,253}\Z")
 
 
@@ -73,8 +74,8 @@ def check_keys(annotations: Mapping[str, str]) -> None:
     for key in sorted(key for key in annotations if key.startswith(PREFIX)):
         name = key.removeprefix(PREFIX)
         if name not in INPUT and name not in WRITTEN:
-            known = (PREFIX + each for each in INPUT)
-            what = f"there is no such annotation{did_you_mean(key, known)}"
+            near = did_you_mean(name, INPUT, PREFIX)
+            what = f"there is no such annotation{near}"
             raise Refused(Code.INVALID_ANNOTATION, f"annotation {quoted(key)}", what)
 
 
@@ -200,6 +201,8 @@ def _cidrs(value: str | None) -> tuple[str, ...]:
 def _cidr(part: str, value: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """One network in its only spelling: a second one for the same would look like a change."""
     try:
+        if _CIDR.match(part) is None:  # a zone id would pass, with any text in it
+            raise ValueError(part)
         network = ipaddress.ip_network(part, strict=False)
     except ValueError:
         what = "CIDRs such as 10.0.0.0/8 or 2001:db8::/32, separated by single commas"

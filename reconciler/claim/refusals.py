@@ -29,10 +29,10 @@ def quoted(value: object) -> str:
     return f'"{cut}"'
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the nearest known word, else nothing."""
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """`; did you mean X?` for the nearest known word (told with its prefix), else nothing."""
     near = get_close_matches(word[:SHOWN], sorted(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def items(value: object, where: str) -> list[object]:

@@ -1,0 +1,187 @@
+"""The Envoy Gateway dialect: Backends and policies around the Gateway API core; pure.
+
+Envoy Gateway puts all backendRefs of a route into one Envoy cluster with weighted localities.
+Health checks make it fail over between them, so they are left out where shares must not move.
+"""
+
+from __future__ import annotations
+
+from reconciler.model.units import (
+    Located,
+    PlacedRoute,
+    Placement,
+    UnitAddresses,
+    UnitKind,
+    Wish,
+)
+from reconciler.render import gatewayapi
+from reconciler.render.shapes import (
+    CONNECT_TIMEOUT_SECONDS,
+    IDLE_SECONDS,
+    MAX_CONNECTIONS,
+    Doc,
+    is_checked,
+    kubernetes,
+    pool_name,
+    reference,
+)
+from reconciler.settings import Gateway
+
+GROUP = "gateway.envoyproxy.io"
+VERSION = f"{GROUP}/v1alpha1"
+CONTROLLER = f"{GROUP}/gatewayclass-controller"
+# A Backend needs an endpoint. Nobody can connect to this one, and the attempt fails at once, so
+# a destination without addresses fails its share like one that is down.
+NOWHERE = {"ip": {"address": "255.255.255.255", "port": 1}}
+
+
+def unsupported(wish: Wish) -> str | None:
+    """What of a policy Envoy Gateway cannot do."""
+    policy = wish.policy
+    if wish.kind is not UnitKind.TLS:
+        return None
+    if policy.allow_cidrs:
+        return "Envoy Gateway cannot limit clients per SNI host; allow-cidrs works with expose: tcp"
+    if policy.idle_timeout_seconds or policy.max_connections:
+        return "the TLS port is shared; idle-timeout and max-connections work with expose: tcp"
+    return None
+
+
+def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
+    """Listeners, routes and policies of a unit."""
+    documents = gatewayapi.core(placement, gateway, _backends)
+    for route in placement.routes:
+        documents.append(_traffic_policy(placement, gateway, route))
+        if placement.wish.policy.allow_cidrs:
+            documents.append(_security_policy(placement, gateway, route))
+    policy = placement.wish.policy
+    if policy.idle_timeout_seconds or policy.max_connections:
+        documents.append(_client_policy(placement, gateway))
+    return documents
+
+
+def _backends(placement: Placement, route: PlacedRoute) -> list[Doc]:
+    return [
+        {
+            "group": GROUP,
+            "kind": "Backend",
+            "name": pool_name(placement.wish.unit, route.wish.name, each),
+            "weight": each.weight,
+        }
+        for each in route.wish.destinations
+    ]
+
+
+def _traffic_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) -> Doc:
+    name = gatewayapi.route_name(placement, route)
+    document = kubernetes(VERSION, "BackendTrafficPolicy", name, gateway.namespace)
+    kind = gatewayapi.route_kind(route)
+    spec: Doc = {
+        "targetRefs": [reference(gatewayapi.GROUP, kind, name)],
+        "timeout": {"tcp": {"connectTimeout": f"{CONNECT_TIMEOUT_SECONDS}s"}},
+        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
+        "circuitBreaker": {
+            "maxConnections": MAX_CONNECTIONS,
+            "maxPendingRequests": MAX_CONNECTIONS,
+        },
+    }
+    if placement.wish.policy.proxy_protocol is not None:
+        version = placement.wish.policy.proxy_protocol.value.upper()
+        spec["proxyProtocol"] = {"version": version}
+    if is_checked(placement, route):
+        spec["healthCheck"] = {
+            "panicThreshold": 0,
+            "active": {
+                "type": "TCP",
+                "tcp": {},
+                "timeout": "2s",
+                "interval": "5s",
+                "unhealthyThreshold": 2,
+                "healthyThreshold": 1,
+            },
+        }
+    else:
+        spec["healthCheck"] = {"panicThreshold": 0}
+    document["spec"] = spec
+    return document
+
+
+def _security_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) -> Doc:
+    name = gatewayapi.route_name(placement, route)
+    document = kubernetes(VERSION, "SecurityPolicy", name, gateway.namespace)
+    document["spec"] = {
+        "targetRefs": [reference(gatewayapi.GROUP, "TCPRoute", name)],
+        "authorization": {
+            "defaultAction": "Deny",
+            "rules": [
+                {
+                    "name": "allow-cidrs",
+                    "action": "Allow",
+                    "principal": {
+                        "clientCIDRs": list(placement.wish.policy.allow_cidrs)
+                    },
+                }
+            ],
+        },
+    }
+    return document
+
+
+def _client_policy(placement: Placement, gateway: Gateway) -> Doc:
+    name = gatewayapi.set_name(placement)
+    policy = placement.wish.policy
+    document = kubernetes(VERSION, "ClientTrafficPolicy", name, gateway.namespace)
+    spec: Doc = {
+        "targetRefs": [reference(gatewayapi.GROUP, "ListenerSet", name)],
+        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
+        "timeout": {
+            "tcp": {"idleTimeout": f"{policy.idle_timeout_seconds or IDLE_SECONDS}s"}
+        },
+    }
+    if policy.max_connections:
+        spec["connection"] = {"connectionLimit": {"value": policy.max_connections}}
+    document["spec"] = spec
+    return document
+
+
+def endpoint_documents(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:
+    """One Backend per destination."""
+    return [
+        _backend(addresses, route.name, located, gateway)
+        for route in addresses.routes
+        for located in route.located
+    ]
+
+
+def _backend(
+    addresses: UnitAddresses, route: str, located: Located, gateway: Gateway
+) -> Doc:
+    name = pool_name(addresses.unit, route, located.destination)
+    document = kubernetes(VERSION, "Backend", name, gateway.namespace)
+    endpoints: list[object] = [
+        {"ip": {"address": each.host, "port": each.port}}
+        if each.is_ip
+        else {"fqdn": {"hostname": each.host, "port": each.port}}
+        for each in located.addresses
+    ]
+    document["spec"] = {"endpoints": endpoints or [NOWHERE]}
+    return document
+
+
+def gateway_documents(gateway: Gateway) -> list[Doc]:
+    """The GatewayClass (unless named in the settings), the Gateway and its client policy."""
+    class_name = gateway.gateway_class or f"wharfinger-{gateway.name}"
+    documents: list[Doc] = []
+    if gateway.gateway_class is None:
+        made = kubernetes(gatewayapi.V1, "GatewayClass", class_name)
+        made["spec"] = {"controllerName": CONTROLLER}
+        documents.append(made)
+    documents.append(gatewayapi.gateway_document(gateway, class_name))
+    policy = kubernetes(VERSION, "ClientTrafficPolicy", gateway.name, gateway.namespace)
+    policy["spec"] = {
+        "targetRefs": [reference(gatewayapi.GROUP, "Gateway", gateway.name)],
+        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
+        "timeout": {"tcp": {"idleTimeout": f"{IDLE_SECONDS}s"}},
+    }
+    documents.append(policy)
+    return documents

@@ -1,7 +1,7 @@
 """`wharfinger.yaml`: what people decide for a whole ingress repository; pure.
 
 Credentials are never in here: they come from the environment or from mounted files.
-`parse` reports all faults at once, each with the line and column of the offending value.
+`settings_file.parse` reads them.
 """
 
 from __future__ import annotations
@@ -129,6 +129,12 @@ class Proof(_Model):
     flux: tuple[str, ...] = ()
     envoy_sync: str | None = None
     connect: bool = True
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Proof:
+        if sum(map(bool, (self.argocd, self.flux, self.envoy_sync))) > 1:
+            raise ValueError("expected one of argocd, flux, envoySync")
+        return self
 
 
 class Gateway(_Model):
@@ -309,8 +315,3 @@ class Settings(_Model):
         """The name at which a cluster's API answers."""
         text = self.apis.hostname.replace("{cluster}", cluster)
         return text.replace("{domain}", self.domain)
-
-
-def parse(data: bytes, file: str = "wharfinger.yaml") -> Settings:
-    """Settings from the bytes of a file. Raises InvalidSettings with every fault."""
-    raise NotImplementedError

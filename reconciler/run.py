@@ -36,7 +36,8 @@ from reconciler.render import (
     unsupported,
 )
 from reconciler.repo import Repository
-from reconciler.settings import Settings, parse
+from reconciler.settings import Settings
+from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
 
 SETTINGS_FILE = "wharfinger.yaml"
@@ -290,7 +291,9 @@ class _Pass:
         if not draining:
             return frozenset()
         targets = proof_targets(head, settings, touches(history))
-        proofs = await prove(targets, settings, self._repository, self._memory.seen)
+        proofs = await prove(
+            targets, settings, self._repository.content_at, self._memory.seen
+        )
         return frozenset(
             (proof.unit, proof.gateway)
             for proof in proofs

@@ -29,7 +29,8 @@ def parse(data: bytes, file: str = "wharfinger.yaml") -> Settings:
         settings = Settings.model_validate(document.data)
     except ValidationError as exc:
         keys = sorted(_keys(json_schema()))
-        faults = [describe(dict(error), document, file, keys) for error in exc.errors()]
+        errors = _telling([dict(error) for error in exc.errors()])
+        faults = [describe(error, document, file, keys) for error in errors]
         raise InvalidSettings(tuple(dict.fromkeys(faults))) from exc
     faults = [
         "{}:{}:{} {}: {}".format(file, *document.position(path), shown_path(path), what)
@@ -38,6 +39,19 @@ def parse(data: bytes, file: str = "wharfinger.yaml") -> Settings:
     if faults:
         raise InvalidSettings(tuple(faults))
     return settings
+
+
+def _telling(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without errors that only follow from others: a list that lost its faulty items, ..."""
+
+    def follows(error: dict[str, Any]) -> bool:
+        loc = error["loc"] if error["type"] == "too_short" else error["loc"][:-1]
+        return any(
+            other is not error and other["loc"][: len(loc)] == loc for other in errors
+        )
+
+    echoes = ("too_short", "literal_error")
+    return [each for each in errors if each["type"] not in echoes or not follows(each)]
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Proves units at HEAD: applied as HEAD says, programmed, and reached by a connection (I/O).
+
+Where the platform cannot be seen nothing is proven and nothing is refuted: `Stage.UNSEEN`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from reconciler.kube import KubeError
+from reconciler.kubeconfig import RefusedKubeconfig
+from reconciler.model.proofs import Proof, ProofTarget, Stage
+from reconciler.prove.checks import Evidence, Judged, judge
+from reconciler.prove.connect import Dial, dial_all
+from reconciler.prove.sources import gather
+from reconciler.settings import Gateway, Settings
+from reconciler.settings import Proof as ProofSettings
+
+__all__ = ["CONNECT_TIMEOUT_SECONDS", "ContentAt", "Seen", "prove"]
+
+ContentAt = Callable[[str, Sequence[str]], Mapping[str, Any] | None]
+Seen = MutableMapping[tuple[str, str], str]
+CONNECT_TIMEOUT_SECONDS = 3.0  # as rendered; a test holds the two together
+
+
+async def prove(
+    targets: Sequence[ProofTarget],
+    settings: Settings,
+    content_at: ContentAt,
+    seen: Seen,
+) -> tuple[Proof, ...]:
+    """The verdict for every target, in their order.
+
+    `content_at` gives blob ids of paths at a revision of our repository. `seen` remembers in
+    this process what was reached by a connection, so that it is not dialled again and again.
+    """
+    judged: dict[tuple[object, str], Judged] = {}
+    for gateway in settings.gateways:
+        mine = [each for each in targets if each.gateway == gateway.name]
+        if mine:
+            evidence = await _evidence(gateway, settings)
+            for target in mine:
+                judged[(target.unit, target.gateway)] = _judged(
+                    target, gateway, evidence, content_at
+                )
+    await _connect(targets, judged, seen)
+    return tuple(
+        _proof(target, judged[(target.unit, target.gateway)]) for target in targets
+    )
+
+
+async def _evidence(gateway: Gateway, settings: Settings) -> Evidence | str:
+    """What the platform says of a gateway, or why it cannot be seen."""
+    if not isinstance(gateway.proof, ProofSettings):
+        return "no proof is set for the gateway"
+    try:
+        return await gather(gateway, gateway.proof, settings)
+    except (KubeError, RefusedKubeconfig) as exc:
+        return f"the platform cannot be seen: {exc}"
+
+
+def _judged(
+    target: ProofTarget,
+    gateway: Gateway,
+    evidence: Evidence | str,
+    content_at: ContentAt,
+) -> Judged:
+    if isinstance(evidence, str):
+        return Judged(stage=Stage.UNSEEN, message=evidence)
+    return judge(target, gateway, evidence, content_at)
+
+
+async def _connect(
+    targets: Sequence[ProofTarget],
+    judged: MutableMapping[tuple[object, str], Judged],
+    seen: Seen,
+) -> None:
+    """Dial everything that only lacks the connection."""
+    dials: dict[tuple[object, str], tuple[Dial, ...]] = {}
+    for target in targets:
+        at = (target.unit, target.gateway)
+        if judged[at].dials and seen.get(_memory(target)) != _content(target):
+            dials[at] = judged[at].dials
+        elif judged[at].dials:
+            judged[at] = Judged(stage=Stage.SERVING, message="serving")
+    problems = await dial_all(
+        tuple(dial for each in dials.values() for dial in each), CONNECT_TIMEOUT_SECONDS
+    )
+    for target in targets:
+        at = (target.unit, target.gateway)
+        if at not in dials:
+            continue
+        found = [problems[dial] for dial in dials[at] if problems[dial]]
+        if found:
+            judged[at] = Judged(stage=Stage.FAILING, message=found[0])
+            seen.pop(_memory(target), None)
+        else:
+            judged[at] = Judged(stage=Stage.SERVING, message="serving")
+            seen[_memory(target)] = _content(target)
+
+
+def _memory(target: ProofTarget) -> tuple[str, str]:
+    return (str(target.unit), target.gateway)
+
+
+def _content(target: ProofTarget) -> str:
+    return hashlib.sha256(target.wish + b"\0" + target.endpoints).hexdigest()
+
+
+def _proof(target: ProofTarget, judged: Judged) -> Proof:
+    return Proof(
+        unit=target.unit,
+        gateway=target.gateway,
+        stage=judged.stage,
+        message=judged.message,
+        serves=target.serves,
+        commit=target.commit,
+    )

@@ -1,0 +1,83 @@
+"""The last proof: a client's connection reaches the workload (does I/O).
+
+A TCP proxy completes the handshake before it dials the workload, so an open connection proves
+nothing by itself: data must come, or the connection must outlive the proxy's connect timeout.
+For SNI the handshake of TLS is the proof, which only the workload can complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """One connection to try: where, and the SNI host for TLS (empty for plain TCP)."""
+
+    address: str
+    port: int
+    sni: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}" + (f" for {self.sni}" if self.sni else "")
+
+
+async def dial_all(dials: tuple[Dial, ...], outlive_seconds: float) -> dict[Dial, str]:
+    """The problem of each dial, an empty text where traffic flows."""
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(dial: Dial) -> tuple[Dial, str]:
+        async with slots:
+            return dial, await _dial(dial, outlive_seconds)
+
+    return dict(await asyncio.gather(*map(one, dict.fromkeys(dials))))
+
+
+async def _dial(dial: Dial, outlive_seconds: float) -> str:
+    context = _unverified() if dial.sni else None
+    try:
+        async with asyncio.timeout(outlive_seconds + 5):
+            reader, writer = await asyncio.open_connection(
+                dial.address,
+                dial.port,
+                ssl=context,
+                server_hostname=dial.sni or None,
+            )
+    except ssl.SSLError:
+        return f"{dial}: the TLS handshake failed"
+    except TimeoutError:
+        return f"{dial}: no connection in time"
+    except OSError as exc:
+        return f"{dial}: {exc.strerror or 'the connection was closed'}"
+    try:
+        return "" if dial.sni else await _outlives(dial, reader, outlive_seconds)
+    finally:
+        writer.transport.abort()
+
+
+async def _outlives(dial: Dial, reader: asyncio.StreamReader, seconds: float) -> str:
+    try:
+        async with asyncio.timeout(seconds + 0.5):
+            data = await reader.read(1)
+    except TimeoutError:
+        return ""
+    except OSError:
+        return f"{dial}: the connection was reset, the workload is not reached"
+    return (
+        ""
+        if data
+        else f"{dial}: the connection was closed, the workload is not reached"
+    )
+
+
+def _unverified() -> ssl.SSLContext:
+    """Nothing is sent and nothing believed: only whether somebody completes the handshake."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

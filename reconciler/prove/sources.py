@@ -1,0 +1,169 @@
+"""Reads what Argo CD, Flux, gateways and `envoy-sync` say (does I/O).
+
+One list per kind and pass, whatever the number of units.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from reconciler.kube import KubeApi, NotFound
+from reconciler.kubeconfig import in_cluster, load_kubeconfig
+from reconciler.prove import gateways
+from reconciler.prove.checks import Evidence
+from reconciler.prove.engines import (
+    Applied,
+    argo_applied,
+    find_application,
+    find_kustomization,
+    flux_applied,
+)
+from reconciler.prove.gateways import Platform
+from reconciler.settings import (
+    Gateway,
+    Proof,
+    Renderer,
+    Settings,
+)
+from reconciler.settings import (
+    Platform as PlatformSettings,
+)
+
+Json = Mapping[str, Any]
+_GATEWAY_KINDS = {
+    "Gateway": "gateways",
+    "ListenerSet": "listenersets",
+    "TCPRoute": "tcproutes",
+    "TLSRoute": "tlsroutes",
+}
+_CLASSIC_KINDS = {
+    "Gateway": "gateways",
+    "VirtualService": "virtualservices",
+    "ServiceEntry": "serviceentries",
+    "DestinationRule": "destinationrules",
+}
+
+
+async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence | str:
+    """What the platform says of one gateway, or in words why nothing is looked at."""
+    if proof.envoy_sync is not None:
+        return _envoy_sync(Path(proof.envoy_sync), gateway, proof)
+    if not proof.argocd and not proof.flux:
+        return "no proof is set for the gateway"
+    if settings.platform is None:
+        return "no platform is set, so neither engine nor gateway can be seen"
+    async with platform_api(settings.platform) as api:
+        applied, platform = await asyncio.gather(
+            _engine(api, proof), _platform(api, gateway)
+        )
+        addresses = await _addresses(api, gateway, platform)
+    globs = proof.argocd or proof.flux
+
+    def of_folder(folder: str) -> Applied:
+        return _applied(applied, globs, folder, bool(proof.argocd))
+
+    return Evidence(
+        applied=of_folder,
+        platform=platform,
+        addresses=addresses,
+        connect=proof.connect,
+    )
+
+
+def platform_api(platform: PlatformSettings) -> KubeApi:
+    """The API of the platform cluster. Raises RefusedKubeconfig."""
+    if platform.context == "in-cluster":
+        return KubeApi(in_cluster(), name="platform")
+    path = Path(platform.kubeconfig) if platform.kubeconfig else None
+    credentials = load_kubeconfig(path).credentials(platform.context)
+    return KubeApi(credentials, name="platform")
+
+
+def _same(body: Json) -> Json:
+    return body
+
+
+async def _engine(api: KubeApi, proof: Proof) -> tuple[Json, ...]:
+    globs = proof.argocd or proof.flux
+    namespaces = sorted({glob.partition("/")[0] for glob in globs})
+    root, plural = (
+        ("/apis/argoproj.io/v1alpha1", "applications")
+        if proof.argocd
+        else ("/apis/kustomize.toolkit.fluxcd.io/v1", "kustomizations")
+    )
+    lists = await asyncio.gather(
+        *(api.list(f"{root}/namespaces/{each}/{plural}", _same) for each in namespaces)
+    )
+    return tuple(item for each in lists for item in each)
+
+
+def _applied(
+    objects: tuple[Json, ...], globs: tuple[str, ...], folder: str, argo: bool
+) -> Applied:
+    if argo:
+        found = find_application(objects, globs, folder)
+        if found is None:
+            return Applied(problem=f"no Application for {folder}")
+        return argo_applied(*found)
+    kustomization = find_kustomization(objects, globs, folder)
+    if kustomization is None:
+        return Applied(problem=f"no Kustomization for {folder}")
+    return flux_applied(kustomization)
+
+
+async def _platform(api: KubeApi, gateway: Gateway) -> Platform:
+    classic = gateway.renderer is Renderer.ISTIO_CLASSIC
+    root = "/apis/networking.istio.io/v1" if classic else f"/apis/{gateways.GROUP}/v1"
+    kinds = _CLASSIC_KINDS if classic else _GATEWAY_KINDS
+    found: dict[tuple[str, str], Json] = {}
+    lists = await asyncio.gather(
+        *(
+            api.list(f"{root}/namespaces/{gateway.namespace}/{plural}", _same)
+            for plural in kinds.values()
+        )
+    )
+    for kind, items in zip(kinds, lists, strict=True):
+        for item in items:
+            found[(kind, str(item["metadata"]["name"]))] = item
+    return Platform(objects=found)
+
+
+async def _addresses(
+    api: KubeApi, gateway: Gateway, platform: Platform
+) -> tuple[str, ...]:
+    if gateway.renderer is not Renderer.ISTIO_CLASSIC:
+        return gateways.addresses(platform.objects.get(("Gateway", gateway.name)))
+    name = (gateway.service or gateway.name).partition(".")[0]
+    try:
+        service = await api.get(
+            f"/api/v1/namespaces/{gateway.namespace}/services/{name}"
+        )
+    except NotFound:
+        return ()
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get(
+        "ingress"
+    ) or []
+    return tuple(str(each.get("ip") or each.get("hostname")) for each in ingress)
+
+
+def _envoy_sync(status: Path, gateway: Gateway, proof: Proof) -> Evidence:
+    """What `envoy-sync` wrote: the revision that Envoy acknowledged. Envoy is on this machine."""
+    try:
+        body: Any = json.loads(status.read_bytes())
+    except (OSError, ValueError):
+        body = {}
+    acknowledged = isinstance(body, dict) and body.get("acknowledged") is True
+    revision = str(body.get("revision", "")) if acknowledged else ""
+    problem = "" if revision else f"envoy-sync has acknowledged nothing yet ({status})"
+    bind = str(body.get("bind", "")) if acknowledged else ""
+    return Evidence(
+        applied=lambda folder: Applied(revision=revision, problem=problem),
+        platform=None,
+        addresses=("127.0.0.1" if bind in ("", "0.0.0.0", "::") else bind,),
+        connect=proof.connect,
+        refused=dict(body.get("refused", {})) if acknowledged else {},
+    )

@@ -145,11 +145,13 @@ def host_refusal(settings: Settings, tenant: Tenant, host: str) -> str | None:
     if not is_fqdn(host):
         return "it is no DNS name in lower case of two or more labels"
     if is_api_name(settings, host):
-        return "it is a name of a cluster's API"
+        return f"{host} is a name of a cluster's API"
     if any(host == settings.host(gateway) for gateway in settings.gateways):
-        return "it is a gateway's own name"
+        return f"{host} is a gateway's own name"
     if not any(_under(host, suffix) for suffix in tenant.hosts):
-        return f"it is not under one of the tenant's hosts ({_listing(tenant.hosts)})"
+        return (
+            f"{host} is not under one of the tenant's hosts ({_listing(tenant.hosts)})"
+        )
     return None
 
 
@@ -233,14 +235,12 @@ def _name_refusal(host: str, permitted: _Permitted) -> str | None:
         return None
     if permitted.anywhere:
         return (
-            "it names a private place, which the tenant's endpoints must list"
+            f"{host} names a private place, which the tenant's endpoints must list"
             if host.endswith(_PRIVATE)
             else None
         )
     listing = _listing(permitted.suffixes)
-    return (
-        f"it is under none of the domain suffixes in the tenant's endpoints ({listing})"
-    )
+    return f"{host} is under none of the domain suffixes in the tenant's endpoints ({listing})"
 
 
 def _under(host: str, suffix: str) -> bool:

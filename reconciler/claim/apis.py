@@ -65,6 +65,6 @@ def _address(server: ApiServer, tenant: Tenant | None) -> Address:
     if refusal:
         raise Refused(Code.ENDPOINT_NOT_ALLOWED, where, refusal)
     if not 0 < server.port < 65536:
-        what = f"{server.port} is no port"
+        what = f"{quoted(server.port)} is no port"
         raise Refused(Code.ENDPOINT_NOT_ALLOWED, where, what)
     return Address(host=host[0], port=server.port, is_ip=host[1])

@@ -32,7 +32,7 @@ from reconciler.tenants import gateway_permitted
 NAMELESS = "(none)"  # never a valid name, so it meets no unit
 TWICE = Rejection(
     code=Code.MALFORMED_OBJECT,
-    reason="the cluster lists this VirtualService more than once, and not alike",
+    reason="this VirtualService is listed more than once; leave one of them",
 )
 
 
@@ -176,7 +176,7 @@ def _asks(source: VirtualService, served: bool) -> bool:
 def _by_unit(
     cluster: str, listed: Iterable[VirtualService]
 ) -> dict[UnitId, list[VirtualService]]:
-    """Objects by unit; equal ones count once. The names come from a body nobody vouches for."""
+    """Objects by unit. Their names come from a body that nobody vouches for."""
     found: dict[UnitId, list[VirtualService]] = {}
     for each in listed:
         unit = UnitId(
@@ -184,12 +184,11 @@ def _by_unit(
             namespace=each.namespace or NAMELESS,
             name=each.name or NAMELESS,
         )
-        same = found.setdefault(unit, [])
-        if each not in same:
-            same.append(each)
+        found.setdefault(unit, []).append(each)
     for same in found.values():
-        if len(same) > 1:
-            same.sort(key=lambda each: (each.uid, each.resource_version, repr(each)))
+        same.sort(
+            key=lambda one: (one.uid, one.resource_version, sorted(one.annotations))
+        )
     return found
 
 

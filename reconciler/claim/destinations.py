@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.claim.index import Index
-from reconciler.claim.refusals import Refused, quoted
+from reconciler.claim.refusals import Refused, is_whole, quoted
 from reconciler.claim.targets import Target
 from reconciler.codes import Code
 from reconciler.model.clusters import Service, ServicePort
@@ -37,15 +37,12 @@ def destinations(
 
 
 def find_port(service: Service, number: int) -> ServicePort | None:
-    """The TCP port of a Service by number."""
-    return next(
-        (
-            each
-            for each in service.ports
-            if each.port == number and each.protocol == "TCP"
-        ),
-        None,
+    """The TCP port of a Service by number; a number that is no port finds nothing."""
+    same = (each for each in service.ports if each.port == number)
+    tcp = (
+        each for each in same if each.protocol == "TCP" and is_whole(number, 1, 65535)
     )
+    return next(tcp, None)
 
 
 def _destination(
@@ -89,7 +86,8 @@ def _check_service(service: Service, name: str, where: str) -> None:
 
 
 def _port(service: Service, name: str, target: Target) -> ServicePort:
-    known = ", ".join(str(each.port) for each in service.ports[:8]) or "none"
+    proper = [each.port for each in service.ports if is_whole(each.port, 1, 65535)]
+    known = ", ".join(map(str, proper[:8])) or "none"
     if not target.port:
         if len(service.ports) != 1:
             what = f"is needed, because Service {name} has not exactly one port (it has {known})"
@@ -101,9 +99,9 @@ def _port(service: Service, name: str, target: Target) -> ServicePort:
     if found is not None:
         return found
     if any(each.port == number for each in service.ports):
-        what = f"port {number} of Service {name} is not TCP"
+        what = f"port {quoted(number)} of Service {name} is no TCP port"
         raise Refused(Code.SERVICE_UNSUPPORTED, f"{target.where}.port.number", what)
-    what = f"Service {name} has no port {number}; it has {known}"
+    what = f"Service {name} has no port {quoted(number)}; it has {known}"
     raise Refused(Code.INVALID_DESTINATION, f"{target.where}.port.number", what)
 
 

@@ -52,7 +52,7 @@ def index(objects: ClusterObjects) -> Index:
     for service in objects.services:
         key = (service.namespace, service.name)
         known = services.get(key)
-        if known is None or repr(service) < repr(known):  # a liar listed it twice
+        if known is None or _order(service) < _order(known):  # a liar listed it twice
             services[key] = service
     slices: dict[Named, list[EndpointSlice]] = {}
     for each in objects.endpoint_slices:
@@ -63,6 +63,14 @@ def index(objects: ClusterObjects) -> Index:
         nodes=objects.nodes,
         rules=_rules(objects.destination_rules),
     )
+
+
+def _order(service: Service) -> tuple[object, ...]:
+    ports = tuple(
+        (each.name, each.port, each.node_port, each.protocol) for each in service.ports
+    )
+    flags = (service.headless, service.has_selector, service.local_traffic_policy)
+    return (service.type, *flags, ports, service.ingress)
 
 
 def _rules(

@@ -195,7 +195,7 @@ def _check_host(host: str, where: str, settings: Settings, tenant: Tenant) -> No
         raise Refused(Code.INVALID_HOST, where, what)
     refusal = host_refusal(settings, tenant, host)
     if refusal:
-        raise Refused(Code.HOST_NOT_ALLOWED, where, f"{quoted(host)}: {refusal}")
+        raise Refused(Code.HOST_NOT_ALLOWED, where, refusal)
 
 
 def _check_count(entries: list[object], where: str) -> None:

@@ -121,11 +121,6 @@ def test_odd_but_valid_names_are_fine(name: str) -> None:
     assert isinstance(only.outcome, Wanted)
 
 
-def test_one_object_listed_twice_is_claimed_once() -> None:
-    found = claims(virtual_service(), virtual_service(), service(), node())
-    assert [type(each.outcome) for each in found.claims] == [Wanted]
-
-
 def test_two_objects_of_one_name_are_rejected_in_any_order() -> None:
     liar = replace(virtual_service(), uid="another")
     one = claims(virtual_service(), liar, service(), node()).claims

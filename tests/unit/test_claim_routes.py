@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from reconciler.codes import Code
@@ -275,6 +273,16 @@ def test_a_number_is_needed_among_several_ports() -> None:
     assert "it has 1, 2" in found.reason
 
 
+@pytest.mark.parametrize("number", [0, -1, 70000, 10**5000], ids=lambda _: "n")
+def test_a_lying_services_port_is_no_port(number: int) -> None:
+    source = tcp(tcp_route(destination(port=None)))
+    for found in (
+        service(ports=(service_port(number),)),
+        balanced("10.20.9.9", ports=(service_port(number),)),
+    ):
+        assert isinstance(code(source, found, node()), Code)
+
+
 @pytest.mark.parametrize("port", [0, 65536, "5432", True, 5432.0, None, {}, -1])
 def test_port_numbers_are_integers(port: object) -> None:
     entry = {"destination": {"host": "db", "port": {"number": port}}}
@@ -310,61 +318,6 @@ def test_the_kind_of_backend(
         return
     wish = granted(source, found, node()).wish  # type: ignore[arg-type]
     assert wish.routes[0].destinations[0].backend is expected
-
-
-def weights(*values: object) -> Callable[[], object]:
-    return lambda: tcp(
-        tcp_route(
-            *(
-                destination(f"s{index}", **({} if each is None else {"weight": each}))
-                for index, each in enumerate(values)
-            )
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("written", "expected"),
-    [
-        pytest.param([None], [1], id="alone"),
-        pytest.param([7], [7], id="alone-with-weight"),
-        pytest.param([90, 10], [90, 10], id="split"),
-        pytest.param([1, 0], [1, 0], id="zero-is-kept"),
-        pytest.param([100, None], [100, 0], id="absent-among-several-is-zero"),
-        pytest.param([1_000_000, 1_000_000], [1_000_000] * 2, id="largest"),
-    ],
-)
-def test_weights_are_as_written(written: list[object], expected: list[int]) -> None:
-    services = [service(f"s{index}") for index in range(len(written))]
-    (route,) = granted(weights(*written)(), *services, node()).wish.routes  # type: ignore[arg-type]
-    assert [each.weight for each in route.destinations] == expected
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        *([0], [0, 0], [None, None], [-1, 5], [1_000_001], [True], ["1"], [1.0], [0.5]),
-        *([float("nan")], [float("inf")], [10**400], [[]], [{}]),
-    ],
-    ids=str,
-)
-def test_wrong_weights_are_rejected(written: list[object]) -> None:
-    services = [service(f"s{index}") for index in range(len(written))]
-    assert code(weights(*written)(), *services, node()) is Code.INVALID_WEIGHTS  # type: ignore[arg-type]
-
-
-def test_sixteen_destinations_are_the_most() -> None:
-    services = [service(f"s{index}") for index in range(17)]
-    most = granted(weights(*[1] * 16)(), *services, node())  # type: ignore[arg-type]
-    assert len(most.wish.routes[0].destinations) == 16
-    found = code(weights(*[1] * 17)(), *services, node())  # type: ignore[arg-type]
-    assert found is Code.TOO_MANY_DESTINATIONS
-
-
-def test_the_order_of_destinations_means_nothing() -> None:
-    ends = (service(), service("green"), node())
-    one = granted(tcp(tcp_route(*BOTH)), *ends)
-    assert granted(tcp(tcp_route(*reversed(BOTH))), *ends) == one
 
 
 @pytest.mark.parametrize(

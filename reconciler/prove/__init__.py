@@ -12,13 +12,21 @@ from typing import Any
 from reconciler.kube import KubeError
 from reconciler.kubeconfig import RefusedKubeconfig
 from reconciler.model.proofs import Proof, ProofTarget, Stage
+from reconciler.model.units import UnitId
+from reconciler.names import wish_path
 from reconciler.prove.checks import Evidence, Judged, judge
 from reconciler.prove.connect import Dial, dial_all
 from reconciler.prove.sources import gather
 from reconciler.settings import Gateway, Settings
 from reconciler.settings import Proof as ProofSettings
 
-__all__ = ["CONNECT_TIMEOUT_SECONDS", "ContentAt", "Seen", "prove"]
+__all__ = [
+    "CONNECT_TIMEOUT_SECONDS",
+    "ContentAt",
+    "Seen",
+    "prove",
+    "removed_applied",
+]
 
 ContentAt = Callable[[str, Sequence[str]], Mapping[str, Any] | None]
 Seen = MutableMapping[tuple[str, str], str]
@@ -49,6 +57,27 @@ async def prove(
     return tuple(
         _proof(target, judged[(target.unit, target.gateway)]) for target in targets
     )
+
+
+async def removed_applied(
+    units: Sequence[UnitId], settings: Settings, content_at: ContentAt
+) -> frozenset[UnitId]:
+    """Those units that no gateway serves any more: an applied revision is without them.
+
+    A gateway that cannot be seen says nothing; where none can be seen nothing is gone.
+    """
+    gone: set[UnitId] = set()
+    still: set[UnitId] = set()
+    for gateway in settings.gateways if units else ():
+        evidence = await _evidence(gateway, settings)
+        if isinstance(evidence, str):
+            continue
+        for unit in units:
+            applied = evidence.applied(f"manifests/{gateway.name}/{unit.cluster}")
+            path = wish_path(gateway.name, unit)
+            found = content_at(applied.revision, (path,)) if applied.revision else None
+            (still if found is None or path in found else gone).add(unit)
+    return frozenset(gone - still)
 
 
 async def _evidence(gateway: Gateway, settings: Settings) -> Evidence | str:

@@ -1,0 +1,117 @@
+"""Composes the last two arrows of a pass: prove HEAD, then write back (does I/O)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from reconciler.ledger import touches
+from reconciler.model.claims import ClusterClaims, Source
+from reconciler.model.plans import State
+from reconciler.model.proofs import Proof
+from reconciler.model.units import UnitId
+from reconciler.names import wish_path
+from reconciler.prove import prove, removed_applied
+from reconciler.repo import Repository
+from reconciler.run import Memory, PassResult
+from reconciler.targets import proof_targets
+from reconciler.writeback import (
+    SERVED,
+    ObjectChange,
+    Outcome,
+    no_annotations,
+    wanted_annotations,
+    write_back,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was proven and what was (or, without write-back, would be) written back."""
+
+    proofs: tuple[Proof, ...]
+    changes: tuple[ObjectChange, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+async def prove_and_write_back(
+    repository: Repository, result: PassResult, memory: Memory, mode: str
+) -> Report:
+    """Prove what HEAD has and tell the VirtualServices of this pass."""
+    if result.settings is None or result.head is None or result.history is None:
+        return Report(proofs=(), changes=(), outcomes=())
+    targets = proof_targets(result.head, result.settings, touches(result.history))
+    proofs = await prove(targets, result.settings, repository.content_at, memory.seen)
+    gone = await removed_applied(
+        _absent(result), result.settings, repository.content_at
+    )
+    changes = tuple(_changes(result, proofs, gone))
+    outcomes = await write_back(changes, result.settings, mode, os.environ)
+    return Report(proofs=proofs, changes=changes, outcomes=outcomes)
+
+
+def _absent(result: PassResult) -> tuple[UnitId, ...]:
+    """Units that carry what we wrote although HEAD has no file of them."""
+    head, settings = result.head, result.settings
+    if head is None or settings is None:
+        return ()
+    sources = [
+        source
+        for claims in result.claims
+        for source in (
+            *(claim.source for claim in claims.claims),
+            *claims.unexposed_sources,
+        )
+    ]
+    return tuple(
+        source.unit
+        for source in sources
+        if any(key in source.annotations for key in SERVED)
+        and not any(
+            wish_path(gateway.name, source.unit) in head.files
+            for gateway in settings.gateways
+        )
+    )
+
+
+def _changes(
+    result: PassResult, proofs: tuple[Proof, ...], gone: frozenset[UnitId]
+) -> Iterator[ObjectChange]:
+    states = {state.unit: state for state in result.plan.states}
+    best = _best(proofs)
+    for claims in result.claims:
+        for claim in claims.claims:
+            state = states.get(claim.unit)
+            if state is None:
+                continue
+            proof = best.get(claim.unit)
+            removed = claim.unit in gone
+            change = wanted_annotations(claim.source, state, proof, removed)
+            yield from _one(claims, claim.source, change)
+        for source in claims.unexposed_sources:
+            held = states.get(source.unit)
+            if held is not None and held.state is State.HELD:
+                change = wanted_annotations(source, held, best.get(source.unit), False)
+            else:
+                served = any(key in source.annotations for key in SERVED)
+                change = no_annotations(source, source.unit in gone or not served)
+            yield from _one(claims, source, change)
+
+
+def _one(
+    claims: ClusterClaims, source: Source, change: Mapping[str, str | None]
+) -> Iterator[ObjectChange]:
+    if change:
+        inventory = claims.view.entry.inventory
+        yield ObjectChange(source=source, inventory=inventory, annotations=change)
+
+
+def _best(proofs: tuple[Proof, ...]) -> dict[UnitId, Proof]:
+    """One proof a unit; while it moves, the gateway that has its active ports."""
+    found: dict[UnitId, Proof] = {}
+    for proof in proofs:
+        before = found.get(proof.unit)
+        if before is None or (proof.serves and not before.serves):
+            found[proof.unit] = proof
+    return found

@@ -1,0 +1,5 @@
+"""`python -m reconciler` is `wharfinger`."""
+
+from reconciler.cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""What `plan`, `reconcile` and `run` share: flags, printing, exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from reconciler.cli import printable
+from reconciler.cli.output import print_json
+from reconciler.cli.plan_output import to_json, to_markdown, to_text
+from reconciler.errors import Exit, worst
+from reconciler.model.plans import Op
+from reconciler.model.units import UnitId
+from reconciler.run import PassOptions, PassResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassFlags:
+    """The flags of a pass as they were given."""
+
+    clusters: tuple[str, ...]
+    accept_deletions: str
+    accept_rewrites: str
+    last_seen: str
+    fail_on_held: bool
+
+    @staticmethod
+    def of(flags: Mapping[str, Any]) -> PassFlags:
+        """From the keyword arguments of a command."""
+        return PassFlags(**{key: flags[key] for key in PassFlags.__slots__})
+
+    def options(
+        self,
+        *,
+        commit: bool,
+        wait: bool = True,
+        released: frozenset[UnitId] = frozenset(),
+    ) -> PassOptions:
+        """The options of one pass."""
+        return PassOptions(
+            only=frozenset(self.clusters) or None,
+            accept_deletions=self.accept_deletions,
+            accept_rewrites=self.accept_rewrites,
+            last_seen=self.last_seen,
+            commit=commit,
+            wait=wait,
+            released=released,
+        )
+
+
+def finish(
+    result: PassResult,
+    output: str,
+    flags: PassFlags,
+    more: tuple[Exit, ...] = (),
+    **extra: object,
+) -> None:
+    """Print a pass and end the process with its exit code."""
+    show(result, output, **extra)
+    held = any(row.op is Op.HOLD for row in result.plan.rows)
+    codes = [*result.exits, *more]
+    if flags.fail_on_held and held:
+        codes.append(Exit.BLOCKED)
+    sys.stdout.flush()
+    raise click.exceptions.Exit(worst(codes))
+
+
+def show(result: PassResult, output: str, **extra: object) -> None:
+    """The plan on stdout, a failure on stderr."""
+    if output == "json":
+        print_json(to_json(result.plan, **extra))
+    elif output == "markdown":
+        click.echo(to_markdown(result.plan))
+    else:
+        click.echo(to_text(result.plan))
+        if extra.get("commit"):
+            click.echo(f"Committed {str(extra['commit'])[:10]}")
+    if result.failure is not None:
+        click.echo(f"error: {printable(str(result.failure))}", err=True)

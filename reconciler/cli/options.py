@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -49,6 +50,7 @@ class Target:
 def repository_options(function: F) -> F:
     """`--repo --branch --path --debug`; the command gets `target`."""
 
+    @functools.wraps(function)  # carries over the options that are there already
     def wrapped(
         *args: Any, repo: str, branch: str, path: str, debug: bool, **rest: Any
     ) -> Any:
@@ -57,8 +59,6 @@ def repository_options(function: F) -> F:
             *args, target=Target(repo=repo, branch=branch, path=path), **rest
         )
 
-    wrapped.__doc__ = function.__doc__
-    wrapped.__name__ = function.__name__
     decorated: Any = wrapped
     for decorate in (
         option(

@@ -97,7 +97,7 @@ class _Decoder:
         wish = Wish(
             unit=unit,
             kind=asked.kind,
-            routes=tuple(self._route(route, asked, unit) for route in routes),
+            routes=tuple(self._route(route, asked) for route in routes),
             policy=asked.policy,
         )
         found = locate(wish, self.pools, self.head.get(unit))
@@ -125,13 +125,12 @@ class _Decoder:
             return read_tls(source.spec, source.namespace, self.settings, self.tenant)
         return read_tcp(source.spec, source.namespace)
 
-    def _route(self, route: Route, asked: Asked, unit: UnitId) -> RouteWish:
+    def _route(self, route: Route, asked: Asked) -> RouteWish:
         made = destinations(
             route.targets,
             asked.policy.backend,
             self.pools.look,
             self.tenant,
-            unit.namespace,
         )
         return RouteWish(name=route.name, destinations=made, hosts=route.hosts)
 

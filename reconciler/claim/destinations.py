@@ -14,21 +14,15 @@ _AUTO = {"LoadBalancer": Backend.LOAD_BALANCER, "NodePort": Backend.NODE_PORT}
 
 
 def destinations(
-    targets: tuple[Target, ...],
-    backend: str,
-    look: Index,
-    tenant: Tenant,
-    namespace: str,
+    targets: tuple[Target, ...], backend: str, look: Index, tenant: Tenant
 ) -> tuple[Destination, ...]:
     """Destinations of one route, by key. Raises Refused for the first that cannot be.
 
-    `backend` is the annotation's value, `namespace` the VirtualService's.
+    `backend` is the annotation's value. Whether a subset exists is seen with the addresses.
     """
     found: dict[str, Destination] = {}
     for target in targets:
         made = _destination(target, backend, look, tenant)
-        if made.subset:
-            _check_subset(made, look, namespace, target.where)
         if made.key in found:
             what = f"{made.key} is twice in this route; name it once, with the sum of the weights"
             raise Refused(Code.INVALID_DESTINATION, target.where, what)
@@ -148,15 +142,3 @@ def _check_volatile(
         "the platform team can permit it with volatileBackends: true"
     )
     raise Refused(Code.VOLATILE_BACKENDS, where, what)
-
-
-def _check_subset(
-    destination: Destination, look: Index, namespace: str, where: str
-) -> None:
-    service = (destination.namespace, destination.service)
-    if look.subset(service, destination.subset, namespace) is None:
-        what = (
-            f"no DestinationRule of {service[0]}/{service[1]} has a subset "
-            f"{quoted(destination.subset)}"
-        )
-        raise Refused(Code.SUBSET_UNSUPPORTED, f"{where}.subset", what)

@@ -75,6 +75,12 @@ def test_a_new_node_port_replaces_all_members() -> None:
     assert after(TWO, changed, *nodes(2)) == ["10.20.0.1:32000", "10.20.0.2:32000"]
 
 
+def test_an_unready_node_has_no_grace_at_a_new_node_port() -> None:
+    changed = service(ports=(service_port(node_port=32000),))
+    second = node("n2", ready=False, since=JUST_NOW)
+    assert after(TWO, changed, node("n1"), second) == ["10.20.0.1:32000"]
+
+
 def test_without_any_ready_node_members_are_kept() -> None:
     dark = [replace(each, ready=False, ready_since=LONGER) for each in nodes(3)]
     assert after(TWO, service(), *dark) == ["10.20.0.1:31000", "10.20.0.2:31000"]

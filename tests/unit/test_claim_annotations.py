@@ -6,7 +6,14 @@ import pytest
 
 from reconciler.codes import Code
 from reconciler.model.units import Failover, Policy, ProxyProtocol
-from tests.builders import destination, tcp_route, tls_route, virtual_service
+from tests.builders import (
+    destination,
+    settings,
+    tcp_route,
+    tenant,
+    tls_route,
+    virtual_service,
+)
 from tests.claiming import claims, code, granted, refused
 
 TWO_ROUTES = {
@@ -88,6 +95,7 @@ WRONG = {
         *("10.0.0.0/255.0.0.0", "010.0.0.0/8", "10/8", "10.0.0.0/33", "2001:DB8::/32"),
         *(
             "::ffff:10.0.0.0/104",
+            "::ffff:a00:0/104",
             "fe80::%eth0/64",
             "10.0.0.0/8\n",
             "any",
@@ -252,6 +260,11 @@ def test_a_gateway_that_is_not_permitted_is_rejected(gateway: str) -> None:
     found = refused(annotated(gateway=gateway))
     assert found.code is Code.GATEWAY_NOT_ALLOWED
     assert "permitted: public" in found.reason
+
+
+def test_a_gateway_that_only_the_tenants_entry_knows_is_rejected() -> None:
+    under = settings(tenant(gateways=["public", "ghost"]))
+    assert code(annotated(gateway="ghost"), under=under) is Code.GATEWAY_NOT_ALLOWED
 
 
 def test_a_permitted_gateway_is_taken() -> None:

@@ -1,0 +1,136 @@
+"""`wharfinger get`: what Git says, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import click
+
+from reconciler.cli.options import Target, output_option, repository_options
+from reconciler.cli.output import print_json, print_table
+from reconciler.headers import parse_wish_header
+from reconciler.holds import parse_hold
+from reconciler.ledger import Entry, read_ledger, touches
+from reconciler.model.repository import Head, History
+from reconciler.plan.records import parse_record
+
+Table = tuple[Sequence[str], list[Sequence[object]]]
+
+
+@click.command("get")
+@click.argument(
+    "what", type=click.Choice(["routes", "ports", "hosts", "clusters", "holds"])
+)
+@repository_options
+@output_option("text", "json")
+def command(what: str, target: Target, output: str) -> None:
+    """List routes, ports, hosts, clusters or holds as Git has them."""
+    repository = target.open()
+    columns, rows = _TABLES[what](repository.head(), repository.history())
+    if output == "json":
+        keys = [column.lower() for column in columns]
+        items = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
+        print_json(
+            {"apiVersion": "wharfinger.dev/v1alpha1", "kind": "List", "items": items}
+        )
+    else:
+        print_table(columns, rows)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, (int, str)) or value is None else str(value)
+
+
+def _routes(head: Head, history: History) -> Table:
+    rows: list[Sequence[object]] = []
+    for path, file in sorted(head.files.items()):
+        header = parse_wish_header(file.data) if path.startswith("manifests/") else None
+        if header is None or path.endswith(".endpoints.yaml"):
+            continue
+        for served in header.served:
+            state = "draining" if served.draining else "active"
+            rows.append(
+                (
+                    str(header.unit),
+                    path.split("/")[1],
+                    served.host,
+                    served.port,
+                    state,
+                    header.digest,
+                )
+            )
+    return ("UNIT", "GATEWAY", "HOST", "PORT", "STATE", "WISH"), rows
+
+
+def _ledger(head: Head, history: History, folder: str) -> list[Entry]:
+    ledger = read_ledger(head.files, history, touches(history))
+    found = [each for each in ledger.entries.values() if each.path.startswith(folder)]
+    return sorted(found, key=lambda each: (each.gateway, str(each.key).rjust(6)))
+
+
+def _entries(head: Head, history: History, folder: str, title: str) -> Table:
+    rows: list[Sequence[object]] = [
+        (
+            each.key,
+            each.gateway,
+            each.state,
+            each.owner.unit if each.owner else "",
+            each.owner.route if each.owner else "",
+            f"{each.since:%Y-%m-%d %H:%M}",
+        )
+        for each in _ledger(head, history, folder)
+    ]
+    return (title, "GATEWAY", "STATE", "UNIT", "ROUTE", "SINCE"), rows
+
+
+def _ports(head: Head, history: History) -> Table:
+    return _entries(head, history, "ports/", "PORT")
+
+
+def _hosts(head: Head, history: History) -> Table:
+    return _entries(head, history, "hosts/", "HOST")
+
+
+def _clusters(head: Head, history: History) -> Table:
+    rows: list[Sequence[object]] = []
+    for path, file in sorted(head.files.items()):
+        if not path.startswith("clusters/"):
+            continue
+        name = path.removeprefix("clusters/").removesuffix(".yaml")
+        record = parse_record(name, file.data)
+        if record is None:
+            rows.append((name, "unreadable", "", "", ""))
+            continue
+        api = f"https://{record.api.host}:{record.api.port}" if record.api else ""
+        mode = record.api.mode if record.api else ""
+        rows.append((name, record.cluster_id, record.inventory, api, mode))
+    return ("CLUSTER", "ID", "INVENTORY", "API", "MODE"), rows
+
+
+def _holds(head: Head, history: History) -> Table:
+    now = datetime.now(UTC)
+    rows: list[Sequence[object]] = []
+    for path, file in sorted(head.files.items()):
+        if path.startswith("holds/"):
+            hold = parse_hold(path, file.data)
+            over = hold.until is not None and hold.until <= now
+            rows.append(
+                (
+                    path.removeprefix("holds/").removesuffix(".yaml"),
+                    hold.by,
+                    f"{hold.until:%Y-%m-%d %H:%M}" if hold.until else "",
+                    "over" if over else "held",
+                    hold.reason,
+                )
+            )
+    return ("HELD", "BY", "UNTIL", "STATE", "REASON"), rows
+
+
+_TABLES: dict[str, Callable[[Head, History], Table]] = {
+    "routes": _routes,
+    "ports": _ports,
+    "hosts": _hosts,
+    "clusters": _clusters,
+    "holds": _holds,
+}

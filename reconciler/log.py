@@ -10,7 +10,9 @@ import structlog
 log: Any = structlog.get_logger()
 
 
-def configure(*, verbose: bool = False, json_lines: bool | None = None) -> None:
+def configure(
+    *, verbose: bool = False, json_lines: bool | None = None, quiet: bool = False
+) -> None:
     """Send logs to stderr; `json_lines` `None` means JSON unless stderr is a terminal."""
     as_json = not sys.stderr.isatty() if json_lines is None else json_lines
     renderer: Any = (
@@ -24,6 +26,8 @@ def configure(*, verbose: bool = False, json_lines: bool | None = None) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(10 if verbose else 20),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            40 if quiet else 10 if verbose else 20
+        ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

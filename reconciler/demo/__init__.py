@@ -1,0 +1,1 @@
+"""The embedded demo: two clusters in a directory, real TCP servers, real Git, real Envoy."""

@@ -1,6 +1,6 @@
 """Git: the ingress repository as values, and the one way to write to it; does I/O."""
 
 from reconciler.repo.remote import Credentials, Remote, default_cache
-from reconciler.repo.repository import Repository
+from reconciler.repo.repository import Repository, create_bare
 
-__all__ = ["Credentials", "Remote", "Repository", "default_cache"]
+__all__ = ["Credentials", "Remote", "Repository", "create_bare", "default_cache"]

@@ -337,3 +337,8 @@ def _refusal(ended: Ended) -> str | None:
         if line.startswith("!"):
             return f"{line.split(chr(9))[-1]} {ended.errors}"
     return None
+
+
+def create_bare(folder: Path, branch: str) -> None:
+    """Make a new bare repository with this branch as its default."""
+    pygit2.init_repository(str(folder), bare=True, initial_head=branch)

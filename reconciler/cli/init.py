@@ -1,0 +1,87 @@
+"""`wharfinger init`: a working ingress repository to start from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from reconciler import scaffold
+from reconciler.cli.options import Target, option, repository_options
+from reconciler.cli.people import author
+from reconciler.errors import Usage
+from reconciler.model.repository import CommitDraft, FileWrite
+from reconciler.repo import create_bare
+from reconciler.run import SETTINGS_FILE
+from reconciler.settings_file import parse
+
+
+@click.command("init")
+@repository_options
+@option(
+    "--domain",
+    required=True,
+    help="The wildcard name that was set up once, such as ingress.example.com.",
+)
+@option(
+    "--renderer",
+    type=click.Choice(["envoy-gateway", "istio", "istio-classic", "envoy"]),
+    default="envoy-gateway",
+    show_default=True,
+    help="What the gateway's manifests are for.",
+)
+@option(
+    "--engine",
+    type=click.Choice(["argocd", "flux", "none"]),
+    default="argocd",
+    show_default=True,
+    help="What applies the manifests.",
+)
+@option(
+    "--inventory",
+    default="",
+    metavar="PATH",
+    help="A directory of clusters, or a kubeconfig.",
+)
+@option(
+    "--create",
+    is_flag=True,
+    help="Make a bare repository at --repo when there is none.",
+)
+@option("--dry-run", is_flag=True, help="Print the files instead of committing them.")
+def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
+    """Write settings and the engine's objects as one commit; nothing that is there is replaced."""
+    wishes = scaffold.Wishes(
+        domain=flags["domain"],
+        renderer=flags["renderer"],
+        engine=flags["engine"],
+        inventory=flags["inventory"],
+        inventory_is_folder=Path(flags["inventory"]).is_dir(),
+        repo_url=target.repo,
+        branch=target.branch,
+        path=target.path,
+    )
+    files = scaffold.files(wishes)
+    parse(files[SETTINGS_FILE])
+    if dry_run:
+        for path, data in files.items():
+            click.echo(f"# {path}\n{data.decode()}")
+        return
+    if create and not Path(target.repo).exists():
+        create_bare(Path(target.repo), target.branch)
+    repository = target.open(author=author())
+    if SETTINGS_FILE in repository.head().files:
+        raise Usage(
+            f"{SETTINGS_FILE} is there already",
+            hint="edit it; `wharfinger plan` shows what that does",
+        )
+    draft = CommitDraft(
+        subject="Set up Wharfinger",
+        body="",
+        units=(),
+        writes=tuple(FileWrite(path=path, data=data) for path, data in files.items()),
+    )
+    made = repository.push([draft], repository.head().commit, "", datetime.now(UTC))
+    click.echo(f"Committed {made[:10]}: {', '.join(files)}")
+    click.echo("Next: edit wharfinger.yaml, then `wharfinger plan`.")

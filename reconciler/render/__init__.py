@@ -11,7 +11,14 @@ from collections.abc import Mapping
 
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import Placement, UnitAddresses, UnitFiles, Wish
-from reconciler.render import envoy, envoygateway, istio, istioclassic, istioparts
+from reconciler.render import (
+    envoy,
+    envoygateway,
+    istio,
+    istioclassic,
+    istioparts,
+    service,
+)
 from reconciler.render.shapes import Doc, addresses_file, wish_file
 from reconciler.settings import Gateway, Renderer, Settings
 from reconciler.yamlio import dump_all
@@ -74,23 +81,23 @@ def gateway_files(
     """
     path = f"manifests/{gateway.name}/gateway.yaml"
     documents: list[Doc]
-    service: tuple[FileWrite, ...] = ()
+    opened: tuple[FileWrite, ...] = ()
     match gateway.renderer:
         case Renderer.ENVOY_GATEWAY:
             documents = envoygateway.gateway_documents(gateway)
         case Renderer.ISTIO:
             documents = istio.gateway_documents(gateway)
-            service = istioparts.service_file(gateway, ports, current)
+            opened = service.service_file(gateway, ports, current)
         case Renderer.ISTIO_CLASSIC:
             documents = istioclassic.gateway_documents(gateway)
-            service = istioparts.service_file(gateway, ports, current)
+            opened = service.service_file(gateway, ports, current)
         case Renderer.ENVOY:
             documents = []
     if path in current or not documents:
-        return service
+        return opened
     head = f"# Gateway {gateway.name}: written once by wharfinger, yours from now on.\n"
     data = f"{head}{dump_all(documents)}".encode()
-    return (FileWrite(path=path, data=data), *service)
+    return (FileWrite(path=path, data=data), *opened)
 
 
 def unsupported(wish: Wish, gateway: Gateway) -> str | None:

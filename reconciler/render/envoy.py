@@ -7,15 +7,11 @@ by cluster. All are Envoy's own v3 messages in YAML.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from reconciler.model.units import (
     PlacedRoute,
     Placement,
-    Policy,
     ProxyProtocol,
     UnitAddresses,
-    UnitKind,
     Wish,
 )
 from reconciler.names import object_name
@@ -23,20 +19,20 @@ from reconciler.render.shapes import (
     CONNECT_TIMEOUT_SECONDS,
     IDLE_SECONDS,
     MAX_CONNECTIONS,
+    PANIC,
     Doc,
     Pool,
-    is_checked,
+    Share,
     pools,
     weighted,
 )
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.network"
+_SOCKETS = "type.googleapis.com/envoy.extensions.transport_sockets"
 
 
 def unsupported(wish: Wish) -> str | None:
-    """What of a policy cannot be done: limits of a listener that many hosts share."""
-    if wish.kind is UnitKind.TLS and wish.policy.max_connections:
-        return "the TLS port is shared; max-connections works with expose: tcp"
+    """Nothing: every policy is a matter of the unit's own filter chain and clusters."""
     return None
 
 
@@ -45,31 +41,33 @@ def wish_documents(placement: Placement) -> list[Doc]:
     listeners = [
         _listener(placement, route, port)
         for route in placement.routes
-        for port in route.ports
+        for port in sorted(route.ports)
     ]
     chains = [_chain(placement, route) for route in placement.routes if not route.ports]
-    clusters = [
-        _cluster(placement, route, name)
+    names = dict.fromkeys(
+        name
         for route in placement.routes
-        for name in dict.fromkeys(
-            name for name, weight in weighted(placement, route) if weight > 0
-        )
-    ]
+        for name, weight in weighted(placement, route)
+        if weight > 0
+    )
     document: Doc = {}
     if listeners:
         document["listeners"] = listeners
     if chains:
         document["chains"] = chains
-    document["clusters"] = clusters
+    document["clusters"] = [_cluster(placement, name) for name in names]
     return [document]
 
 
 def _listener(placement: Placement, route: PlacedRoute, port: int) -> Doc:
+    chain: Doc = {"metadata": _shares(placement, route)}
+    if match := _clients(placement):
+        chain["filter_chain_match"] = match
+    chain["filters"] = _filters(placement, route, str(port))
     return {
         "name": f"tcp-{port}",
         "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
-        "metadata": _shares(placement, route),
-        "filter_chains": [{"filters": _filters(placement, route, str(port))}],
+        "filter_chains": [chain],
     }
 
 
@@ -77,18 +75,33 @@ def _chain(placement: Placement, route: PlacedRoute) -> Doc:
     name = object_name(placement.wish.unit, route.wish.name)
     return {
         "name": name,
-        "filter_chain_match": {"server_names": list(route.wish.hosts)},
         "metadata": _shares(placement, route),
+        "filter_chain_match": {
+            "server_names": list(route.wish.hosts),
+            **_clients(placement),
+        },
         "filters": _filters(placement, route, name),
     }
+
+
+def _clients(placement: Placement) -> Doc:
+    """Who may connect. A client that no chain matches is closed before it hears a byte.
+
+    An RBAC filter would only judge a client's first byte, after the workload's greeting.
+    """
+    ranges = []
+    for cidr in placement.wish.policy.allow_cidrs:
+        address, _, length = cidr.partition("/")
+        ranges.append({"address_prefix": address, "prefix_len": int(length)})
+    return {"source_prefix_ranges": ranges} if ranges else {}
 
 
 def _shares(placement: Placement, route: PlacedRoute) -> Doc:
     """Weights as they were written; where one cluster holds all, nothing else shows them."""
     shares = [
-        {"cluster": name, "destination": each.key, "weight": each.weight}
-        for (name, _), each in zip(
-            weighted(placement, route), route.wish.destinations, strict=True
+        {"destination": each.key, "cluster": name, "weight": weight}
+        for each, (name, weight) in zip(
+            route.wish.destinations, weighted(placement, route), strict=True
         )
     ]
     return {"filter_metadata": {"wharfinger.dev": {"shares": shares}}}
@@ -96,20 +109,6 @@ def _shares(placement: Placement, route: PlacedRoute) -> Doc:
 
 def _filters(placement: Placement, route: PlacedRoute, stat: str) -> list[Doc]:
     policy = placement.wish.policy
-    filters: list[Doc] = []
-    if policy.allow_cidrs:
-        filters.append(_client_rule(policy, stat))
-    if policy.max_connections:
-        filters.append(
-            {
-                "name": "limit",
-                "typed_config": {
-                    "@type": f"{_FILTERS}.connection_limit.v3.ConnectionLimit",
-                    "stat_prefix": stat,
-                    "max_connections": policy.max_connections,
-                },
-            }
-        )
     proxy: Doc = {
         "@type": f"{_FILTERS}.tcp_proxy.v3.TcpProxy",
         "stat_prefix": stat,
@@ -122,46 +121,52 @@ def _filters(placement: Placement, route: PlacedRoute, stat: str) -> list[Doc]:
         proxy["weighted_clusters"] = {
             "clusters": [{"name": name, "weight": weight} for name, weight in live]
         }
-    filters.append({"name": "tcp", "typed_config": proxy})
-    return filters
-
-
-def _client_rule(policy: Policy, stat: str) -> Doc:
-    principals = []
-    for cidr in policy.allow_cidrs:
-        address, _, length = cidr.partition("/")
-        principals.append(
-            {"remote_ip": {"address_prefix": address, "prefix_len": int(length)}}
-        )
-    return {
-        "name": "clients",
-        "typed_config": {
-            "@type": f"{_FILTERS}.rbac.v3.RBAC",
-            "stat_prefix": stat,
-            "rules": {
-                "action": "ALLOW",
-                "policies": {
-                    "allow-cidrs": {
-                        "permissions": [{"any": True}],
-                        "principals": principals,
-                    }
-                },
-            },
-        },
+    last: Doc = {"name": "tcp", "typed_config": proxy}
+    if policy.max_connections is None:
+        return [last]
+    limit: Doc = {
+        "@type": f"{_FILTERS}.connection_limit.v3.ConnectionLimit",
+        "stat_prefix": stat,
+        "max_connections": policy.max_connections,
     }
+    return [{"name": "limit", "typed_config": limit}, last]
 
 
-def _cluster(placement: Placement, route: PlacedRoute, name: str) -> Doc:
+def _cluster(placement: Placement, name: str) -> Doc:
+    """One pool. Its health moves no shares: those are between clusters, or wanted to move."""
     policy = placement.wish.policy
-    threshold: Mapping[str, object] = {
-        "max_connections": MAX_CONNECTIONS,
-        "max_pending_requests": MAX_CONNECTIONS,
-    }
     cluster: Doc = {
         "name": name,
         "connect_timeout": f"{CONNECT_TIMEOUT_SECONDS}s",
-        "circuit_breakers": {"thresholds": [threshold]},
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": MAX_CONNECTIONS,
+                    "max_pending_requests": MAX_CONNECTIONS,
+                }
+            ]
+        },
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": PANIC},
+            "locality_weighted_lb_config": {},
+        },
+        "health_checks": [
+            {
+                "timeout": "2s",
+                "interval": "5s",
+                "no_traffic_interval": "5s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "tcp_health_check": {},
+            }
+        ],
+        "outlier_detection": {
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 1,
+            "interval": "1s",
+            "base_ejection_time": "10s",
+            "max_ejection_percent": 100,
+        },
         "upstream_connection_options": {
             "tcp_keepalive": {
                 "keepalive_probes": 3,
@@ -170,40 +175,27 @@ def _cluster(placement: Placement, route: PlacedRoute, name: str) -> Doc:
             }
         },
     }
-    if is_checked(placement, route):
-        cluster["health_checks"] = [
-            {
-                "timeout": "2s",
-                "interval": "5s",
-                "no_traffic_interval": "5s",
-                "unhealthy_interval": "1s",
-                "unhealthy_threshold": 1,
-                "healthy_threshold": 1,
-                "tcp_health_check": {},
-            }
-        ]
     if policy.proxy_protocol is not None:
         cluster["transport_socket"] = _proxy_protocol(policy.proxy_protocol)
     return cluster
 
 
 def _proxy_protocol(version: ProxyProtocol) -> Doc:
-    sockets = "type.googleapis.com/envoy.extensions.transport_sockets"
     return {
         "name": "proxy-protocol",
         "typed_config": {
-            "@type": f"{sockets}.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+            "@type": f"{_SOCKETS}.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
             "config": {"version": version.value.upper()},
             "transport_socket": {
                 "name": "raw",
-                "typed_config": {"@type": f"{sockets}.raw_buffer.v3.RawBuffer"},
+                "typed_config": {"@type": f"{_SOCKETS}.raw_buffer.v3.RawBuffer"},
             },
         },
     }
 
 
 def endpoint_documents(addresses: UnitAddresses) -> list[Doc]:
-    """The addresses of every cluster of a unit."""
+    """The addresses of every cluster of a unit, a locality per destination."""
     assignments = [
         _assignment(pool)
         for route in addresses.routes
@@ -213,17 +205,29 @@ def endpoint_documents(addresses: UnitAddresses) -> list[Doc]:
 
 
 def _assignment(pool: Pool) -> Doc:
-    weights = {weight for _, _, weight in pool.members}
     return {
         "cluster": pool.name,
         "type": "STATIC" if pool.is_ip else "STRICT_DNS",
-        "endpoints": [
+        "endpoints": [_locality(index, each) for index, each in enumerate(pool.shares)],
+    }
+
+
+def _locality(index: int, share: Share) -> Doc:
+    return {
+        # Envoy joins localities of the same name, so each needs one of its own.
+        "locality": {"sub_zone": str(index)},
+        "load_balancing_weight": share.weight or 1,
+        "lb_endpoints": [
             {
                 "endpoint": {
-                    "address": {"socket_address": {"address": host, "port_value": port}}
-                },
-                **({"load_balancing_weight": weight} if len(weights) > 1 else {}),
+                    "address": {
+                        "socket_address": {
+                            "address": each.host,
+                            "port_value": each.port,
+                        }
+                    }
+                }
             }
-            for host, port, weight in pool.members
+            for each in share.addresses
         ],
     }

@@ -6,8 +6,11 @@ Health checks make it fail over between them, so they are left out where shares 
 
 from __future__ import annotations
 
+import ipaddress
+
 from reconciler.model.units import (
-    Located,
+    Address,
+    LocatedRoute,
     PlacedRoute,
     Placement,
     UnitAddresses,
@@ -19,9 +22,10 @@ from reconciler.render.shapes import (
     CONNECT_TIMEOUT_SECONDS,
     IDLE_SECONDS,
     MAX_CONNECTIONS,
+    PANIC,
     Doc,
-    is_checked,
     kubernetes,
+    may_take_over,
     pool_name,
     reference,
 )
@@ -30,9 +34,29 @@ from reconciler.settings import Gateway
 GROUP = "gateway.envoyproxy.io"
 VERSION = f"{GROUP}/v1alpha1"
 CONTROLLER = f"{GROUP}/gatewayclass-controller"
-# A Backend needs an endpoint. Nobody can connect to this one, and the attempt fails at once, so
-# a destination without addresses fails its share like one that is down.
-NOWHERE = {"ip": {"address": "255.255.255.255", "port": 1}}
+# A Backend needs an endpoint. Nobody can connect to this one and the attempt fails at once, so
+# a destination without addresses fails its share like one that is down. Without a Backend the
+# route would be refused, or its share would go to the other destinations.
+NOWHERE = "255.255.255.255"
+# The first failed connection takes an address out, the next good check brings it back.
+HEALTH_CHECK: Doc = {
+    "panicThreshold": PANIC,
+    "active": {
+        "type": "TCP",
+        "tcp": {},
+        "timeout": "2s",
+        "interval": "5s",
+        "unhealthyThreshold": 2,
+        "healthyThreshold": 1,
+    },
+    "passive": {
+        "splitExternalLocalOriginErrors": True,
+        "consecutiveLocalOriginFailures": 1,
+        "interval": "1s",
+        "baseEjectionTime": "10s",
+        "maxEjectionPercent": 100,
+    },
+}
 
 
 def unsupported(wish: Wish) -> str | None:
@@ -88,20 +112,8 @@ def _traffic_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) 
     if placement.wish.policy.proxy_protocol is not None:
         version = placement.wish.policy.proxy_protocol.value.upper()
         spec["proxyProtocol"] = {"version": version}
-    if is_checked(placement, route):
-        spec["healthCheck"] = {
-            "panicThreshold": 0,
-            "active": {
-                "type": "TCP",
-                "tcp": {},
-                "timeout": "2s",
-                "interval": "5s",
-                "unhealthyThreshold": 2,
-                "healthyThreshold": 1,
-            },
-        }
-    else:
-        spec["healthCheck"] = {"panicThreshold": 0}
+    if may_take_over(placement, route):
+        spec["healthCheck"] = HEALTH_CHECK
     document["spec"] = spec
     return document
 
@@ -128,11 +140,13 @@ def _security_policy(placement: Placement, gateway: Gateway, route: PlacedRoute)
 
 
 def _client_policy(placement: Placement, gateway: Gateway) -> Doc:
-    name = gatewayapi.set_name(placement)
+    names = gatewayapi.set_names(placement)
     policy = placement.wish.policy
-    document = kubernetes(VERSION, "ClientTrafficPolicy", name, gateway.namespace)
+    document = kubernetes(VERSION, "ClientTrafficPolicy", names[0], gateway.namespace)
     spec: Doc = {
-        "targetRefs": [reference(gatewayapi.GROUP, "ListenerSet", name)],
+        "targetRefs": [
+            reference(gatewayapi.GROUP, "ListenerSet", name) for name in names
+        ],
         "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
         "timeout": {
             "tcp": {"idleTimeout": f"{policy.idle_timeout_seconds or IDLE_SECONDS}s"}
@@ -146,26 +160,41 @@ def _client_policy(placement: Placement, gateway: Gateway) -> Doc:
 
 def endpoint_documents(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:
     """One Backend per destination."""
-    return [
-        _backend(addresses, route.name, located, gateway)
-        for route in addresses.routes
-        for located in route.located
-    ]
+    documents: list[Doc] = []
+    for route in addresses.routes:
+        nowhere: Doc = {_kind(route): _endpoint(NOWHERE, 1, _kind(route))}
+        for located in route.located:
+            name = pool_name(addresses.unit, route.name, located.destination)
+            document = kubernetes(VERSION, "Backend", name, gateway.namespace)
+            found = [_target(each) for each in located.addresses]
+            document["spec"] = {"endpoints": found or [nowhere]}
+            documents.append(document)
+    return documents
 
 
-def _backend(
-    addresses: UnitAddresses, route: str, located: Located, gateway: Gateway
-) -> Doc:
-    name = pool_name(addresses.unit, route, located.destination)
-    document = kubernetes(VERSION, "Backend", name, gateway.namespace)
-    endpoints: list[object] = [
-        {"ip": {"address": each.host, "port": each.port}}
-        if each.is_ip
-        else {"fqdn": {"hostname": each.host, "port": each.port}}
-        for each in located.addresses
-    ]
-    document["spec"] = {"endpoints": endpoints or [NOWHERE]}
-    return document
+def _kind(route: LocatedRoute) -> str:
+    """`ip` or `fqdn`: Envoy Gateway judges a whole route by its first destination."""
+    found = [each for located in route.located for each in located.addresses]
+    return "ip" if all(each.is_ip for each in found) else "fqdn"
+
+
+def _target(address: Address) -> Doc:
+    kind = "ip" if address.is_ip else "fqdn"
+    return {kind: _endpoint(address.host, address.port, kind)}
+
+
+def _endpoint(host: str, port: int, kind: str) -> Doc:
+    if kind == "fqdn":
+        return {"hostname": host, "port": port}
+    return {"address": _written_out(host), "port": port}
+
+
+def _written_out(literal: str) -> str:
+    """An IPv6 address without `::`: the CRD refuses some short forms, as `fd00::1:2:3`."""
+    if ":" not in literal:
+        return literal
+    groups = ipaddress.ip_address(literal).exploded.split(":")
+    return ":".join(format(int(each, 16), "x") for each in groups)
 
 
 def gateway_documents(gateway: Gateway) -> list[Doc]:

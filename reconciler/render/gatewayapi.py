@@ -11,19 +11,29 @@ from reconciler.settings import Gateway
 
 GROUP = "gateway.networking.k8s.io"
 V1 = f"{GROUP}/v1"
+MAX_LISTENERS = 64  # of a ListenerSet
 
 BackendRefs = Callable[[Placement, PlacedRoute], Sequence[Doc]]
 
 
 def core(placement: Placement, gateway: Gateway, backends: BackendRefs) -> list[Doc]:
     """The listeners and routes of a unit; one listener per port, draining ones included."""
-    documents: list[Doc] = []
-    ports = [port for route in placement.routes for port in route.ports]
-    if ports:
-        documents.append(_listener_set(placement, gateway, ports))
+    documents = [
+        _listener_set(name, gateway, ports)
+        for name, ports in zip(set_names(placement), _blocks(placement), strict=True)
+    ]
     for route in placement.routes:
         documents.append(_route(placement, gateway, route, backends(placement, route)))
     return documents
+
+
+def _blocks(placement: Placement) -> list[list[int]]:
+    """The ports of a unit, as many at a time as a ListenerSet may have."""
+    ports = sorted(port for route in placement.routes for port in route.ports)
+    return [
+        ports[start : start + MAX_LISTENERS]
+        for start in range(0, len(ports), MAX_LISTENERS)
+    ]
 
 
 def route_name(placement: Placement, route: PlacedRoute) -> str:
@@ -31,9 +41,13 @@ def route_name(placement: Placement, route: PlacedRoute) -> str:
     return object_name(placement.wish.unit, route.wish.name)
 
 
-def set_name(placement: Placement) -> str:
-    """The name of the unit's ListenerSet."""
-    return object_name(placement.wish.unit)
+def set_names(placement: Placement) -> list[str]:
+    """The names of the unit's ListenerSets: one, but for a unit of very many ports."""
+    unit = placement.wish.unit
+    return [
+        object_name(unit, *(["listeners", str(index)] if index else []))
+        for index in range(len(_blocks(placement)))
+    ]
 
 
 def route_kind(route: PlacedRoute) -> str:
@@ -41,8 +55,8 @@ def route_kind(route: PlacedRoute) -> str:
     return "TCPRoute" if route.ports else "TLSRoute"
 
 
-def _listener_set(placement: Placement, gateway: Gateway, ports: list[int]) -> Doc:
-    document = kubernetes(V1, "ListenerSet", set_name(placement), gateway.namespace)
+def _listener_set(name: str, gateway: Gateway, ports: list[int]) -> Doc:
+    document = kubernetes(V1, "ListenerSet", name, gateway.namespace)
     document["spec"] = {
         "parentRef": {"group": GROUP, "kind": "Gateway", "name": gateway.name},
         "listeners": [
@@ -85,14 +99,19 @@ def _parents(placement: Placement, gateway: Gateway, route: PlacedRoute) -> list
                 "sectionName": TLS_LISTENER,
             }
         ]
+    where = {
+        port: name
+        for name, ports in zip(set_names(placement), _blocks(placement), strict=True)
+        for port in ports
+    }
     return [
         {
             "group": GROUP,
             "kind": "ListenerSet",
-            "name": set_name(placement),
+            "name": where[port],
             "sectionName": f"tcp-{port}",
         }
-        for port in route.ports
+        for port in sorted(route.ports)
     ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reconciler.model.units import PlacedRoute, Placement, UnitAddresses
-from reconciler.render import gatewayapi, istioparts
+from reconciler.names import object_name
+from reconciler.render import gatewayapi, istioparts, service
 from reconciler.render.shapes import Doc
 from reconciler.settings import Gateway
 
@@ -25,7 +26,7 @@ def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
 
     documents = gatewayapi.core(placement, gateway, backends)
     documents += istioparts.rules(placement, gateway)
-    name = gatewayapi.set_name(placement)
+    name = object_name(placement.wish.unit)
     return documents + istioparts.client_rules(placement, gateway, name)
 
 
@@ -39,8 +40,6 @@ def gateway_documents(gateway: Gateway) -> list[Doc]:
     document = gatewayapi.gateway_document(gateway, gateway.gateway_class or "istio")
     spec = document["spec"]
     if isinstance(spec, dict):
-        host = (
-            f"{istioparts.service_name(gateway)}.{gateway.namespace}.svc.cluster.local"
-        )
+        host = f"{service.service_name(gateway)}.{gateway.namespace}.svc.cluster.local"
         spec["addresses"] = [{"type": "Hostname", "value": host}]
     return [document]

@@ -18,7 +18,7 @@ def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
     """Gateways, VirtualServices and policies of a unit."""
     documents: list[Doc] = []
     for route in placement.routes:
-        for port in route.ports:
+        for port in sorted(route.ports):
             documents += _port(placement, gateway, route, port)
         if not route.ports:
             documents.append(_sni(placement, gateway, route))

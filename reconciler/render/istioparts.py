@@ -1,4 +1,4 @@
-"""What both Istio renderers share: ServiceEntries, DestinationRules, the gateway's Service; pure.
+"""What both Istio renderers share: ServiceEntries, DestinationRules, client rules; pure.
 
 Istio splits a route between clusters and never fails over between them. So `failover: any` is
 one ServiceEntry with all addresses, weighted; outlier detection takes the place of active
@@ -8,20 +8,19 @@ health checks, which Istio has none of for a ServiceEntry.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import gcd, lcm
 
-from reconciler import yamlio
-from reconciler.model.repository import FileWrite
 from reconciler.model.units import (
     PlacedRoute,
     Placement,
     UnitAddresses,
-    UnitKind,
     Wish,
 )
 from reconciler.render.shapes import (
     CONNECT_TIMEOUT_SECONDS,
     IDLE_SECONDS,
     MAX_CONNECTIONS,
+    PANIC,
     Doc,
     Pool,
     kubernetes,
@@ -33,7 +32,7 @@ from reconciler.settings import Gateway
 NETWORKING = "networking.istio.io/v1"
 SECURITY = "security.istio.io/v1"
 PORT = 5000  # the port of every ServiceEntry; endpoints have their own
-BLOCK = 64
+MAX_TOTAL_WEIGHT = 1 << 31  # Envoy adds the weights of a locality up in 32 bits
 
 
 def unsupported(wish: Wish) -> str | None:
@@ -43,8 +42,6 @@ def unsupported(wish: Wish) -> str | None:
         return (
             "Istio has no limit of connections per listener; leave max-connections out"
         )
-    if wish.kind is UnitKind.TLS and policy.allow_cidrs:
-        return "the TLS port is shared; allow-cidrs works with expose: tcp"
     return None
 
 
@@ -72,7 +69,7 @@ def entries(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:
 
 def _entry(pool: Pool, gateway: Gateway) -> Doc:
     document = kubernetes(NETWORKING, "ServiceEntry", pool.name, gateway.namespace)
-    weights = {weight for _, _, weight in pool.members}
+    weights = endpoint_weights(pool)
     document["spec"] = {
         "hosts": [pool_host(pool.name, gateway)],
         "exportTo": ["."],
@@ -81,23 +78,37 @@ def _entry(pool: Pool, gateway: Gateway) -> Doc:
         "ports": [{"number": PORT, "name": "tcp", "protocol": "TCP"}],
         "endpoints": [
             {
-                "address": host,
-                "ports": {"tcp": port},
-                **({"weight": weight} if len(weights) > 1 else {}),
+                "address": each.host,
+                "ports": {"tcp": each.port},
+                **({"weight": weight} if len(pool.shares) > 1 else {}),
             }
-            for host, port, weight in pool.members
+            for share, weight in zip(pool.shares, weights, strict=True)
+            for each in share.addresses
         ],
     }
     return document
 
 
+def endpoint_weights(pool: Pool) -> tuple[int, ...]:
+    """The weight of each address of each share, so that shares are in proportion.
+
+    Exact but where the numbers would not fit: then off by less than one in a thousand.
+    """
+    held = [(share.weight, len(share.addresses)) for share in pool.shares]
+    counts = lcm(*(count for _, count in held if count))
+    exact = [weight * counts // count if count else 0 for weight, count in held]
+    common = gcd(*exact) or 1
+    exact = [each // common for each in exact]
+    total = sum(each * count for each, (_, count) in zip(exact, held, strict=True))
+    if total <= MAX_TOTAL_WEIGHT:
+        return tuple(exact)
+    return tuple(max(1, each * MAX_TOTAL_WEIGHT // (2 * total)) for each in exact)
+
+
 def rules(placement: Placement, gateway: Gateway) -> list[Doc]:
     """One DestinationRule per pool of a unit: timeouts, limits, outlier detection."""
     names = dict.fromkeys(
-        name
-        for route in placement.routes
-        for name, weight in weighted(placement, route)
-        if weight > 0
+        name for route in placement.routes for name, _ in weighted(placement, route)
     )
     return [_rule(placement, gateway, name) for name in names]
 
@@ -115,13 +126,15 @@ def _rule(placement: Placement, gateway: Gateway, name: str) -> Doc:
                 "tcpKeepalive": {"probes": 3, "time": "300s", "interval": "30s"},
             }
         },
+        # Not the default, which looks at open connections and so moves weights.
+        "loadBalancer": {"simple": "ROUND_ROBIN"},
         "outlierDetection": {
             "splitExternalLocalOriginErrors": True,
             "consecutiveLocalOriginFailures": 1,
             "interval": "1s",
-            "baseEjectionTime": "15s",
+            "baseEjectionTime": "10s",
             "maxEjectionPercent": 100,
-            "minHealthPercent": 0,
+            "minHealthPercent": PANIC,
         },
     }
     if policy.proxy_protocol is not None:
@@ -135,26 +148,31 @@ def _rule(placement: Placement, gateway: Gateway, name: str) -> Doc:
 
 
 def client_rules(placement: Placement, gateway: Gateway, name: str) -> list[Doc]:
-    """The policy that turns other clients away from the unit's ports."""
-    ports = [port for route in placement.routes for port in route.ports]
-    if not placement.wish.policy.allow_cidrs or not ports:
+    """The policy that turns other clients away from the unit's ports and SNI hosts.
+
+    It denies: one that allows would close the whole gateway to everybody else.
+    """
+    if not placement.wish.policy.allow_cidrs:
         return []
+    others = {"source": {"notRemoteIpBlocks": list(placement.wish.policy.allow_cidrs)}}
+    rules: list[Doc] = []
+    if ports := sorted(port for route in placement.routes for port in route.ports):
+        to = {"operation": {"ports": [str(port) for port in ports]}}
+        rules.append({"from": [others], "to": [to]})
+    hosts = [
+        host
+        for route in placement.routes
+        if not route.ports
+        for host in route.wish.hosts
+    ]
+    if hosts:
+        when = {"key": "connection.sni", "values": hosts}
+        rules.append({"from": [others], "when": [when]})
     document = kubernetes(SECURITY, "AuthorizationPolicy", name, gateway.namespace)
     document["spec"] = {
         "selector": {"matchLabels": selector(gateway)},
         "action": "DENY",
-        "rules": [
-            {
-                "from": [
-                    {
-                        "source": {
-                            "notRemoteIpBlocks": list(placement.wish.policy.allow_cidrs)
-                        }
-                    }
-                ],
-                "to": [{"operation": {"ports": [str(port) for port in ports]}}],
-            }
-        ],
+        "rules": rules,
     }
     return [document]
 
@@ -167,42 +185,3 @@ def selector(gateway: Gateway) -> Mapping[str, str]:
 def service_name(gateway: Gateway) -> str:
     """The Service of the gateway's proxies."""
     return (gateway.service or gateway.name).partition(".")[0]
-
-
-def service_file(
-    gateway: Gateway, ports: frozenset[int], current: Mapping[str, bytes]
-) -> tuple[FileWrite, ...]:
-    """The gateway's Service with ports opened in whole blocks, ahead of need.
-
-    A listener whose port the Service lacks makes the whole Gateway unready, so a block is there
-    before the first unit that needs it, and it is kept while one of its ports is in use.
-    """
-    path = f"manifests/{gateway.name}/service.yaml"
-    blocks = sorted({port // BLOCK for port in ports})
-    if blocks:
-        blocks.append(blocks[-1] + 1)
-    opened = [
-        port
-        for block in dict.fromkeys(blocks)
-        for port in range(block * BLOCK, (block + 1) * BLOCK)
-        if port < 65536
-    ]
-    numbers = sorted({gateway.tls_port, *opened})
-    document = kubernetes("v1", "Service", service_name(gateway), gateway.namespace)
-    document["spec"] = {
-        "type": "LoadBalancer",
-        "externalTrafficPolicy": "Local",
-        "allocateLoadBalancerNodePorts": False,
-        "selector": selector(gateway),
-        "ports": [
-            {
-                "name": "tls" if number == gateway.tls_port else f"tcp-{number}",
-                "port": number,
-                "targetPort": number,
-                "protocol": "TCP",
-            }
-            for number in numbers
-        ],
-    }
-    data = yamlio.dump(document).encode()
-    return () if current.get(path) == data else (FileWrite(path=path, data=data),)

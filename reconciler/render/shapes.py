@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import lcm
 
 from reconciler import yamlio
 from reconciler.headers import addresses_header, wish_header
 from reconciler.model.units import (
+    Address,
     Destination,
     Failover,
-    Located,
     LocatedRoute,
     PlacedRoute,
     Placement,
@@ -25,6 +24,9 @@ CONNECT_TIMEOUT_SECONDS = 3
 IDLE_SECONDS = 24 * 3600
 MAX_CONNECTIONS = 1_000_000
 TLS_LISTENER = "tls"
+# Percent. Below it Envoy tries every address, whatever its health: so when none is healthy
+# the first connection after a repair gets through, and otherwise nothing changes.
+PANIC = 1
 
 Doc = dict[str, object]
 
@@ -39,14 +41,14 @@ def wish_file(
 
 def addresses_file(addresses: UnitAddresses, documents: Sequence[Doc]) -> bytes:
     """Header and documents of an addresses file."""
-    body = yamlio.dump_all(documents) if documents else ""
-    return f"{addresses_header(addresses)}{body}".encode()
+    return f"{addresses_header(addresses)}{yamlio.dump_all(documents)}".encode()
 
 
 def kubernetes(version: str, kind: str, name: str, namespace: str = "") -> Doc:
     """The head of an object: no tenant text, nothing that depends on time or version.
 
-    Without a namespace it is cluster-wide. The annotation keeps Flux from expanding `${...}` in what it applies.
+    Without a namespace it is cluster-wide. The annotation keeps Flux from expanding `${...}`
+    in what it applies.
     """
     return {
         "apiVersion": version,
@@ -61,72 +63,78 @@ def kubernetes(version: str, kind: str, name: str, namespace: str = "") -> Doc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """Addresses that the proxy balances over as one: a destination, or all of a route.
+class Share:
+    """A destination's addresses and its weight among the groups of a pool."""
 
-    `members` are (address, weight). With `failover: any` one pool holds every destination,
-    each address weighted so that destinations share as written.
+    addresses: tuple[Address, ...]
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Addresses that the proxy balances over as one.
+
+    One destination, or with `failover: any` all of a route, whose shares then stay in
+    proportion while all are healthy.
     """
 
     name: str
-    members: tuple[tuple[str, int, int], ...]  # host, port, weight
-    is_ip: bool
-    checked: bool
+    shares: tuple[Share, ...]
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return tuple(each for share in self.shares for each in share.addresses)
+
+    @property
+    def is_ip(self) -> bool:
+        """False when addresses are names that the proxy has to resolve."""
+        return all(each.is_ip for each in self.addresses)
 
 
 def pools(unit: UnitId, route: LocatedRoute, failover: Failover) -> tuple[Pool, ...]:
-    """The pools of a route, destinations of weight 0 left out: nothing may go there."""
-    live = [each for each in route.located if each.destination.weight > 0]
-    if failover is Failover.ANY and len(live) > 1:
-        return (_joined(unit, route.name, live),)
+    """The pools of a route. A destination of weight 0 is alone: nothing ever goes there."""
+    destinations = [each.destination for each in route.located]
+    names = pool_names(unit, route.name, destinations, failover)
+    shares: dict[str, list[Share]] = {}
+    for name, each in zip(names, route.located, strict=True):
+        share = Share(addresses=each.addresses, weight=each.destination.weight)
+        shares.setdefault(name, []).append(share)
+    return tuple(Pool(name=name, shares=tuple(each)) for name, each in shares.items())
+
+
+def pool_names(
+    unit: UnitId, route: str, destinations: Sequence[Destination], failover: Failover
+) -> tuple[str, ...]:
+    """The name of each destination's pool, in the order of the destinations."""
+    together = failover is Failover.ANY and _live(destinations) > 1
+    joined = object_name(unit, route, "any")
     return tuple(
-        Pool(
-            name=pool_name(unit, route.name, each.destination),
-            members=tuple((a.host, a.port, 1) for a in each.addresses),
-            is_ip=all(a.is_ip for a in each.addresses),
-            checked=len(live) == 1,
-        )
-        for each in live
-    )
-
-
-def _joined(unit: UnitId, route: str, live: Sequence[Located]) -> Pool:
-    counts = lcm(*(len(each.addresses) or 1 for each in live))
-    return Pool(
-        name=object_name(unit, route, "any"),
-        members=tuple(
-            (a.host, a.port, each.destination.weight * counts // len(each.addresses))
-            for each in live
-            for a in each.addresses
-        ),
-        is_ip=all(a.is_ip for each in live for a in each.addresses),
-        checked=True,
+        joined if together and each.weight > 0 else pool_name(unit, route, each)
+        for each in destinations
     )
 
 
 def pool_name(unit: UnitId, route: str, destination: Destination) -> str:
-    """The object name of a destination's pool."""
+    """The object name of a destination's own pool."""
     return object_name(unit, route, destination.key)
+
+
+def _live(destinations: Sequence[Destination]) -> int:
+    return sum(each.weight > 0 for each in destinations)
 
 
 def weighted(placement: Placement, route: PlacedRoute) -> Iterator[tuple[str, int]]:
     """(pool name, weight as written) of each destination of a route."""
-    unit = placement.wish.unit
-    live = [each for each in route.wish.destinations if each.weight > 0]
-    joined = placement.wish.policy.failover is Failover.ANY and len(live) > 1
-    for each in route.wish.destinations:
-        name = (
-            object_name(unit, route.wish.name, "any")
-            if joined and each.weight > 0
-            else pool_name(unit, route.wish.name, each)
-        )
-        yield name, each.weight
+    wish = placement.wish
+    destinations = route.wish.destinations
+    names = pool_names(wish.unit, route.wish.name, destinations, wish.policy.failover)
+    return zip(names, (each.weight for each in destinations), strict=True)
 
 
-def is_checked(placement: Placement, route: PlacedRoute) -> bool:
-    """Whether destinations are health-checked: one alone always, several only for `any`."""
-    live = [each for each in route.wish.destinations if each.weight > 0]
-    return len(live) == 1 or placement.wish.policy.failover is Failover.ANY
+def may_take_over(placement: Placement, route: PlacedRoute) -> bool:
+    """Whether a destination's share may go to healthy others, or it is the only one."""
+    alone = _live(route.wish.destinations) == 1
+    return alone or placement.wish.policy.failover is Failover.ANY
 
 
 def reference(group: str, kind: str, name: str) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """Git: the ingress repository as values, and the one way to write to it; does I/O."""
 
+from reconciler.repo.create import create_bare
 from reconciler.repo.remote import Credentials, Remote, default_cache
-from reconciler.repo.repository import Repository, create_bare
+from reconciler.repo.repository import Repository
 
 __all__ = ["Credentials", "Remote", "Repository", "create_bare", "default_cache"]

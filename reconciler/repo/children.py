@@ -1,191 +1,149 @@
 """Runs git and ssh-keygen as children: clean environment, argument lists, time limits (I/O).
 
 Credentials travel in the environment of the one child that needs them, never in an argument
-vector, and never in what is said about its failure.
+vector, and never in what is said about its failure. A child that is not ended by itself is
+killed with its whole process group.
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import os
-import re
-import shlex
-import shutil
+import selectors
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import IO
 
-from reconciler.errors import ReconcileError, TimedOut, Unauthorised, Unavailable, Usage
-from reconciler.repo.remote import Address, Credentials, Scheme
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-_REFUSED = (
-    "authentication failed",
-    "could not read username",
-    "could not read password",
-    "permission denied",
-    "returned error: 401",
-    "returned error: 403",
-    "access denied",
-    "invalid credentials",
+WORDS = 1 << 17  # bytes kept of what a child says; the rest is read and dropped
+_CHUNK = 1 << 16
+_KEPT = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
 )
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a child ended; `errors` is free of secrets and control characters, and short."""
+    """How a child ended. `timed_out`: it was killed; `cut`: it said more than was kept."""
 
     code: int
-    output: str
-    errors: str
+    output: bytes
+    errors: bytes
+    timed_out: bool = False
+    cut: bool = False
 
 
-class Git:
-    """git against one bare clone and one remote."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a child may take: seconds, and bytes of its output that are kept.
 
-    def __init__(
-        self, folder: Path, address: Address, credentials: Credentials, timeout: float
-    ) -> None:
-        self.folder = folder
-        self.address = address
-        self._credentials = credentials
-        self._timeout = timeout
-        program = shutil.which("git")
-        if program is None:
-            raise Usage(
-                "git is not installed",
-                hint="install git, for example with `apt-get install git`",
-            )
-        self._program = program
+    `inherited` is a lock's descriptor: the lock lives until the child has ended, also when we
+    are killed before.
+    """
 
-    def local(self, *args: str) -> Ended:
-        """A command on the clone alone."""
-        return self._run(args, {})
-
-    def remote(self, *args: str) -> Ended:
-        """A command that speaks to the remote."""
-        return self._run(args, self._access())
-
-    def _run(self, args: Sequence[str], access: Mapping[str, str]) -> Ended:
-        argv = [self._program, f"--git-dir={self.folder}", *args]
-        try:
-            done = subprocess.run(
-                argv,
-                env={**_environment(), **access},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=self._timeout,
-                check=False,
-                cwd="/",
-            )
-        except subprocess.TimeoutExpired as exc:
-            raise TimedOut(
-                f"git {args[0]} took more than {self._timeout:.0f} s",
-                where=self.address.url,
-            ) from exc
-        return Ended(
-            code=done.returncode,
-            output=done.stdout.decode("utf-8", "replace"),
-            errors=self.clean(done.stderr.decode("utf-8", "replace")),
-        )
-
-    def clean(self, text: str) -> str:
-        """What a child said, without secrets and control characters, at most 600 characters."""
-        for secret in self._secrets():
-            text = text.replace(secret, "***")
-        return _CONTROL.sub(" ", text).strip()[-600:]
-
-    def _secrets(self) -> list[str]:
-        user, password = self._login()
-        token = base64.b64encode(f"{user}:{password}".encode()).decode()
-        return [each for each in (password, token) if each]
-
-    def _login(self) -> tuple[str, str]:
-        if self.address.password:
-            return self.address.username, self.address.password
-        user = self._credentials.username or self.address.username
-        return user, self._credentials.password
-
-    def _access(self) -> dict[str, str]:
-        settings = [
-            ("protocol.file.allow", "always"),
-            ("http.followRedirects", "false"),
-        ]
-        if self.address.scheme is Scheme.FILE:
-            settings.append(("safe.directory", self.address.url))
-            settings.append(("safe.directory", f"{self.address.url}/.git"))
-        user, password = self._login()
-        if password and self.address.origin:
-            token = base64.b64encode(f"{user}:{password}".encode()).decode()
-            settings.append(
-                (
-                    f"http.{self.address.origin}/.extraHeader",
-                    f"Authorization: Basic {token}",
-                )
-            )
-        found = {"GIT_CONFIG_COUNT": str(len(settings))}
-        for index, (key, value) in enumerate(settings):
-            found[f"GIT_CONFIG_KEY_{index}"] = key
-            found[f"GIT_CONFIG_VALUE_{index}"] = value
-        found["GIT_SSH_COMMAND"] = self._ssh()
-        return found
-
-    def _ssh(self) -> str:
-        options = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
-        options += ["-o", "ConnectTimeout=20", "-o", "ForwardAgent=no"]
-        known, key = self._credentials.known_hosts, self._credentials.ssh_key
-        if known:
-            options += ["-o", f"UserKnownHostsFile={_ssh_path(known)}"]
-            options += ["-o", "GlobalKnownHostsFile=/dev/null"]
-        if key:
-            options += ["-i", key, "-o", "IdentitiesOnly=yes"]
-        return shlex.join(options)
-
-    def failure(self, ended: Ended, what: str) -> ReconcileError:
-        """The error that a failed conversation with the remote means."""
-        said = ended.errors.lower()
-        where = self.address.url
-        if "host key verification failed" in said:
-            return Unavailable(
-                f"{what}: the host key is unknown or not the pinned one",
-                where=where,
-                hint="put the host's key into the file that WHARFINGER_KNOWN_HOSTS names",
-            )
-        if any(mark in said for mark in _REFUSED):
-            return Unauthorised(
-                f"{what}: the credentials are missing or were refused",
-                where=where,
-                hint="set WHARFINGER_GIT_TOKEN, or WHARFINGER_SSH_KEY for SSH",
-            )
-        return Unavailable(f"{what}: {ended.errors or 'no answer'}", where=where)
+    seconds: float
+    kept: int = WORDS
+    inherited: int | None = None
 
 
-def _ssh_path(path: str) -> str:
-    """ssh splits this option at blanks unless it is quoted."""
-    return f'"{path}"' if " " in path else path
-
-
-def _environment() -> dict[str, str]:
-    keep = (
-        "PATH",
-        "HOME",
-        "SSH_AUTH_SOCK",
-        "SSL_CERT_FILE",
-        "GIT_SSL_CAINFO",
-        "TMPDIR",
-    )
-    found = {name: os.environ[name] for name in keep if name in os.environ}
+def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What children may see of ours: no configuration, no prompts, no tracing, no hooks."""
+    kept = (*_KEPT, *_PROXIES, *map(str.upper, _PROXIES))
+    found = {name: environ[name] for name in kept if name in environ}
+    if (
+        "SSL_CERT_FILE" in environ
+    ):  # what everything else here honours, and git does not
+        found.setdefault("GIT_SSL_CAINFO", environ["SSL_CERT_FILE"])
     found.update(
         LC_ALL="C",
         GIT_CONFIG_NOSYSTEM="1",
         GIT_CONFIG_GLOBAL=os.devnull,
+        GIT_ATTR_NOSYSTEM="1",
         GIT_TERMINAL_PROMPT="0",
-        GIT_ASKPASS="true",
         GIT_NO_REPLACE_OBJECTS="1",
-        GIT_ALLOW_PROTOCOL="file:http:https:ssh",
         GIT_OPTIONAL_LOCKS="0",
-        GIT_HTTP_LOW_SPEED_LIMIT="1",
-        GIT_HTTP_LOW_SPEED_TIME="60",
     )
     return found
+
+
+def run_child(
+    argv: Sequence[str], env: Mapping[str, str], limits: Limits, stdin: bytes = b""
+) -> Ended:
+    """Run a child without a terminal. Raises OSError when it cannot be started."""
+    with subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=() if limits.inherited is None else (limits.inherited,),
+    ) as child:
+        try:
+            return _converse(child, limits, stdin)
+        finally:
+            if child.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+
+
+def _converse(child: subprocess.Popen[bytes], limits: Limits, stdin: bytes) -> Ended:
+    """Feed and drain the child until both of its pipes are closed or the time is over."""
+    deadline = time.monotonic() + limits.seconds
+    _feed(child, stdin)
+    said = {"stdout": bytearray(), "stderr": bytearray()}
+    cut = late = False
+    with selectors.DefaultSelector() as selector:
+        selector.register(_pipe(child.stdout), selectors.EVENT_READ, said["stdout"])
+        selector.register(_pipe(child.stderr), selectors.EVENT_READ, said["stderr"])
+        while selector.get_map() and not late:
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            late = not ready
+            for key, _ in ready:
+                data = os.read(key.fd, _CHUNK)
+                room = limits.kept - len(key.data)
+                key.data.extend(data[:room])
+                cut = cut or len(data) > room
+                if not data:
+                    selector.unregister(key.fileobj)
+    return Ended(
+        code=-1 if late else _exit_code(child, deadline),
+        output=bytes(said["stdout"]),
+        errors=bytes(said["stderr"]),
+        timed_out=late or child.returncode is None,
+        cut=cut,
+    )
+
+
+def _feed(child: subprocess.Popen[bytes], stdin: bytes) -> None:
+    """Give it all of its input, which is small enough for a pipe, and the end of it."""
+    entry = _pipe(child.stdin)
+    with contextlib.suppress(BrokenPipeError):
+        entry.write(stdin)
+        entry.flush()
+    with contextlib.suppress(BrokenPipeError):
+        entry.close()
+
+
+def _exit_code(child: subprocess.Popen[bytes], deadline: float) -> int:
+    try:
+        return child.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return -1
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("the child was started without this pipe")
+    return pipe

@@ -1,11 +1,16 @@
-"""First-parent history as facts: who changed which of our paths, and which commits are ours."""
+"""First-parent history as facts: who changed which of our paths, and which commits are ours.
+
+git itself compares the trees, as `git log` on thousands of commits takes the time of a few dozen
+comparisons in Python. Commits that touch none of our folders are left out: a shared repository
+may have very many of them.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.model.repository import (
@@ -15,116 +20,180 @@ from reconciler.model.repository import (
     FileChange,
     History,
 )
-from reconciler.repo.objects import ROOTS, Repo, changed_paths, subtree
-from reconciler.repo.signing import verifies
-from reconciler.repo.trailers import DIGEST, Trailers, diff_digest, parse_trailers
+from reconciler.repo.attribution import Attribution, Judge
+from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
+from reconciler.repo.trailers import ABSENT
+from reconciler.repo.transport import BrokenClone, Git
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_REGULAR = (b"100644", b"100755")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_SECOND = 253_402_300_799  # the year 9999; a hostile clock says more
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A commit before signatures are judged over the whole history."""
+class RawChange:
+    """One path of a commit's diff as git prints it."""
+
+    path: bytes
+    modes: tuple[bytes, bytes]
+    ids: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What never changes about a commit: facts as if it were foreign, and our claim on it."""
 
     fact: CommitFact
-    matches: bool
-    signed: bool
+    claim: Attribution | None
 
 
 class HistoryReader:
     """Reads history once per commit; commits never change, so facts are kept."""
 
-    def __init__(self, repo: Repo, folder: str) -> None:
-        self._repo = repo
-        self._folder = folder
-        self._known: dict[tuple[str, tuple[str, ...]], _Judged] = {}
+    def __init__(self, git: Git, judge: Judge, folder: str) -> None:
+        self._git = git
+        self._judge = judge
+        self._prefix = f"{folder}/" if folder else ""
+        self._tip = ""
+        self._commits: tuple[_Read, ...] = ()
 
-    def use(self, repo: Repo) -> None:
-        """Read from this handle from now on; it knows packs that came after the last one."""
-        self._repo = repo
+    def read(self, repo: Repo, tip: str, keys: tuple[str, ...]) -> History:
+        """First-parent commits from the tip to the root, newest first. May raise BrokenClone."""
+        if tip != self._tip:
+            self._commits = self._up_to(repo, tip)
+            self._tip = tip
+        facts = tuple(self._attributed(repo, keys)) if tip else ()
+        return History(commits=facts, read=_reader(repo))
 
-    def read(self, tip: str, keys: tuple[str, ...]) -> History:
-        """All first-parent commits from the tip to the root, newest first."""
-        judged = [self._judge(commit, keys) for commit in self._walk(tip)]
-        first_signed = max(
-            (i for i, each in enumerate(judged) if each.signed), default=-1
-        )
-        facts = tuple(
-            each.fact
-            if each.matches and (each.signed or not keys or index > first_signed)
-            else replace(each.fact, ours=False, renderer=0, released=())
-            for index, each in enumerate(judged)
-        )
-        return History(commits=facts, read=self._blob)
+    def _up_to(self, repo: Repo, tip: str) -> tuple[_Read, ...]:
+        if not tip:
+            return ()
+        if self._tip and _on_first_parents(repo, tip, self._tip):
+            return self._read(repo, [tip, f"^{self._tip}"]) + self._commits
+        return self._read(repo, [tip])
 
-    def _walk(self, tip: str) -> Iterator[Any]:
-        commit = self._repo[tip] if tip else None
-        while commit is not None:
-            yield commit
-            parents = commit.parent_ids
-            commit = self._repo[parents[0]] if parents else None
-
-    def _blob(self, blob: BlobId) -> bytes:
-        return bytes(self._repo[blob].data)
-
-    def _judge(self, commit: Any, keys: tuple[str, ...]) -> _Judged:
-        at = (str(commit.id), keys)
-        if at not in self._known:
-            self._known[at] = self._read(commit, keys)
-        return self._known[at]
-
-    def _read(self, commit: Any, keys: tuple[str, ...]) -> _Judged:
-        parents = commit.parent_ids
-        old = self._repo[parents[0]].tree if parents else None
-        message = commit.message
-        trailers = parse_trailers(message) if DIGEST in message else None
-        if trailers is None:
-            changes = self._ours(old, commit.tree)
-        else:
-            whole = tuple(changed_paths(self._repo, old, commit.tree))
-            changes = self._below(whole)
-            if diff_digest(whole) != trailers.digest:
-                trailers = None
-        signed = trailers is not None and verifies(
-            trailers.digest, trailers.signature, keys
-        )
-        return _Judged(_fact(commit, trailers, changes), trailers is not None, signed)
-
-    def _ours(self, old: Any | None, new: Any) -> tuple[FileChange, ...]:
-        before = subtree(self._repo, old, self._folder) if old is not None else None
-        after = subtree(self._repo, new, self._folder)
+    def _read(self, repo: Repo, revisions: list[str]) -> tuple[_Read, ...]:
+        paths = [f":(literal){self._prefix}{root}" for root in (*ROOTS, SETTINGS)]
+        output = self._git.log(revisions, paths)
         return tuple(
-            change
-            for root in ROOTS
-            for change in changed_paths(
-                self._repo,
-                subtree(self._repo, before, root) if before is not None else None,
-                subtree(self._repo, after, root) if after is not None else None,
-                f"{root}/",
-            )
+            self._commit(repo, commit, changes) for commit, changes in split_log(output)
         )
 
-    def _below(self, changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
-        prefix = f"{self._folder}/" if self._folder else ""
-        return tuple(
-            replace(change, path=change.path.removeprefix(prefix))
-            for change in changes
-            if change.path.startswith(prefix)
-            and change.path.removeprefix(prefix).split("/")[0] in ROOTS
+    def _commit(self, repo: Repo, name: str, changes: list[RawChange]) -> _Read:
+        commit = repo[name]
+        message = commit.raw_message.decode("utf-8", "replace")
+        fact = CommitFact(
+            id=CommitId(name),
+            time=_time(commit.commit_time),
+            author=_clean(commit.author.raw_name.decode("utf-8", "replace"))[:120],
+            subject=_clean(message.lstrip("\n").split("\n", 1)[0])[:200],
+            ours=False,
+            renderer=0,
+            changes=tuple(self._ours(changes)),
         )
+        return _Read(fact, self._judge.claim(repo, commit, changes))
+
+    def _ours(self, changes: list[RawChange]) -> Iterator[FileChange]:
+        for change in changes:
+            path = decoded(change.path)
+            below = path.removeprefix(self._prefix)
+            if not path.startswith(self._prefix):
+                continue
+            if below != SETTINGS and below.split("/", 1)[0] not in ROOTS:
+                continue
+            old, new = map(_blob, change.modes, change.ids)
+            yield FileChange(path=below, old=old, new=new)
+
+    def _attributed(self, repo: Repo, keys: tuple[str, ...]) -> Iterator[CommitFact]:
+        by_digest_from = self._first_key(repo, keys) if keys else 0
+        for index, each in enumerate(self._commits):
+            claim = each.claim
+            if claim is None:
+                yield each.fact
+            elif index >= by_digest_from or self._judge.signed(claim, keys):
+                yield replace(
+                    each.fact,
+                    ours=True,
+                    renderer=claim.renderer,
+                    released=claim.released,
+                )
+            else:
+                yield each.fact
+
+    def _first_key(self, repo: Repo, keys: tuple[str, ...]) -> int:
+        """Where commits are old enough to be judged by digest alone.
+
+        Older than the commit that first wrote one of the keys into the settings, and older than
+        the first commit with a signature by one of them.
+        """
+        bodies = [key.split(" ")[1].encode() for key in keys]
+        for index in range(len(self._commits) - 1, -1, -1):
+            each = self._commits[index]
+            if each.claim is not None and self._judge.signed(each.claim, keys):
+                return index + 1
+            for change in each.fact.changes:
+                if change.path == SETTINGS and change.new is not None:
+                    text = read_blob(repo.odb, change.new)
+                    if any(body in text for body in bodies):
+                        return index + 1
+        return 0
 
 
-def _fact(
-    commit: Any, trailers: Trailers | None, changes: tuple[FileChange, ...]
-) -> CommitFact:
-    subject = commit.message.split("\n", 1)[0]
-    return CommitFact(
-        id=CommitId(str(commit.id)),
-        time=datetime.fromtimestamp(commit.commit_time, UTC),
-        author=_CONTROL.sub(" ", commit.author.name or "").strip()[:120],
-        subject=_CONTROL.sub(" ", subject).strip()[:200],
-        ours=trailers is not None,
-        renderer=trailers.renderer if trailers is not None else 0,
-        changes=changes,
-        released=trailers.released if trailers is not None else (),
-    )
+def _reader(repo: Repo) -> Any:
+    def read(blob: BlobId) -> bytes:
+        return read_blob(repo.odb, blob)
+
+    return read
+
+
+def _on_first_parents(repo: Repo, tip: str, old: str) -> bool:
+    """Whether `old` is reached from the tip by first parents alone."""
+    if old not in repo or not repo.descendant_of(tip, old):
+        return False
+    commit = repo[tip]
+    while str(commit.id) != old:
+        if not commit.parent_ids:
+            return False
+        commit = repo[commit.parent_ids[0]]
+    return True
+
+
+def split_log(output: bytes) -> Iterator[tuple[str, list[RawChange]]]:
+    """`git log --raw -z --format=%H`: a commit id, then header and path by turns, NUL-ended."""
+    words = iter(output.split(b"\0"))
+    name, changes = "", list[RawChange]()
+    for word in words:
+        word = word.lstrip(b"\n")
+        if not word:
+            continue
+        if not word.startswith(b":"):
+            if name:
+                yield name, changes
+            name, changes = word.decode("ascii"), []
+            continue
+        path = next(words, None)
+        header = word[1:].split(b" ")
+        if path is None or len(header) != 5:
+            raise BrokenClone("git log was cut")
+        ids = (_id(header[2]), _id(header[3]))
+        changes.append(RawChange(path, (header[0], header[1]), ids))
+    if name:
+        yield name, changes
+
+
+def _id(text: bytes) -> str:
+    return ABSENT if not text.strip(b"0") else text.decode("ascii")
+
+
+def _blob(mode: bytes, name: str) -> BlobId | None:
+    """Only a regular file counts as present: a link has no content of its own."""
+    return BlobId(name) if mode in _REGULAR else None
+
+
+def _time(seconds: int) -> datetime:
+    return _EPOCH + timedelta(seconds=max(0, min(seconds, _LAST_SECOND)))
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub(" ", text).strip()

@@ -1,20 +1,29 @@
-"""Trees and blobs of a bare clone through pygit2: read, change and compare (does I/O).
+"""Trees and blobs of a bare clone through pygit2: read them, and edit them in memory (does I/O).
 
-Comparing prunes by object id: equal subtrees are never opened, so a commit costs what it
-changed and not what exists (libgit2's own diff walks everything).
+Links are listed and never followed; a file beyond `MAX_FILE` is listed without its content, as
+nothing of ours is that large. Names that no tree should have are left out: nobody may own them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model.repository import BlobId, File, FileChange, FileWrite
+from reconciler.errors import Blocked, Unavailable
+from reconciler.model.repository import BlobId, File, FileWrite
+from reconciler.repo.trailers import ABSENT, DiffLine
 
 ROOTS = ("clusters", "ports", "hosts", "manifests", "holds")
 SETTINGS = "wharfinger.yaml"
-MAX_FILE = 4 * 1024 * 1024
-TREE, BLOB = 0o040000, 0o100644
+MAX_FILE = 1 << 20
+MAX_FILES = 1_000_000
+MAX_TOTAL = 1 << 30
+TREE, BLOB, EXECUTABLE = 0o040000, 0o100644, 0o100755
+
+_NAME = re.compile(r"[A-Za-z0-9._@+-]{1,255}\Z")
+_NEVER = frozenset({".", "..", ".git", ".gitmodules"})
 
 Nested = dict[str, Any]
 Repo = Any  # pygit2.Repository; its stubs do not know what an object is
@@ -29,71 +38,122 @@ def subtree(repo: Repo, tree: Any, folder: str) -> Any | None:
     return tree
 
 
-def read_files(repo: Repo, tree: Any | None) -> dict[str, File]:
-    """Our files below a tree by path. Links and huge files come without data."""
-    found: dict[str, File] = {}
-    if tree is None:
+def decoded(path: bytes) -> str:
+    """A path as text; what is not UTF-8 is spelled out, which no path of ours is."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+class HeadReader:
+    """Reads our files at a commit, within limits of number and size."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._odb = repo.odb
+        self._left = MAX_TOTAL
+
+    def read(self, tree: Any | None) -> dict[str, File]:
+        """Our files below a tree by path. Raises Unavailable beyond the limits."""
+        found: dict[str, File] = {}
+        if tree is None:
+            return found
+        for path, entry in self._listed(tree):
+            found[path] = self._file(entry)
+            if len(found) > MAX_FILES:
+                raise _too_large(f"more than {MAX_FILES} files")
         return found
-    for entry in tree:
-        if entry.name == SETTINGS:
-            found[SETTINGS] = _file(repo, entry)
-        elif entry.name in ROOTS and entry.filemode == TREE:
-            for path, each in _walk(repo, repo[entry.id], entry.name):
-                found[path] = _file(repo, each)
-    return found
+
+    def _listed(self, tree: Any) -> Iterator[tuple[str, Any]]:
+        for entry in tree:
+            name = decoded(entry.raw_name)
+            if name == SETTINGS and entry.filemode != TREE:
+                yield name, entry
+            elif name in ROOTS and entry.filemode == TREE:
+                yield from self._walk(self._repo[entry.id], name)
+
+    def _walk(self, tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+        for entry in tree:
+            name = decoded(entry.raw_name)
+            if "/" in name or name in ("", ".", ".."):
+                continue
+            path = f"{prefix}/{name}"
+            if entry.filemode == TREE:
+                yield from self._walk(self._repo[entry.id], path)
+            else:
+                yield path, entry
+
+    def _file(self, entry: Any) -> File:
+        data = b""
+        if entry.filemode in (BLOB, EXECUTABLE):
+            data = read_blob(self._odb, entry.id)
+        self._left -= len(data)
+        if self._left < 0:
+            raise _too_large(f"more than {MAX_TOTAL >> 20} MiB of files")
+        return File(blob=BlobId(str(entry.id)), data=data, mode=int(entry.filemode))
 
 
-def _walk(repo: Repo, tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for entry in tree:
-        path = f"{prefix}/{entry.name}"
-        if entry.filemode == TREE:
-            yield from _walk(repo, repo[entry.id], path)
-        else:
-            yield path, entry
+def read_blob(odb: Any, blob: Any) -> bytes:
+    """A blob's content; empty beyond `MAX_FILE`, decided before it is read. Raises KeyError."""
+    _, size = odb.read_header(blob)
+    return bytes(odb.read(blob)[1]) if size <= MAX_FILE else b""
 
 
-def _file(repo: Repo, entry: Any) -> File:
-    data = b""
-    if entry.filemode in (BLOB, 0o100755) and repo[entry.id].size <= MAX_FILE:
-        data = repo[entry.id].data
-    return File(blob=BlobId(str(entry.id)), data=data, mode=int(entry.filemode))
+def blob_at(repo: Repo, tree: Any | None, path: str) -> BlobId | None:
+    """The id of the regular file at a path of a tree."""
+    folder, _, name = path.rpartition("/")
+    at = subtree(repo, tree, folder)
+    if at is None or name not in at or at[name].filemode not in (BLOB, EXECUTABLE):
+        return None
+    return BlobId(str(at[name].id))
 
 
-def changed_paths(
-    repo: Repo, old: Any | None, new: Any | None, prefix: str = ""
-) -> Iterator[FileChange]:
-    """Every path that differs between two trees."""
-    before = {entry.name: entry for entry in old} if old is not None else {}
-    after = {entry.name: entry for entry in new} if new is not None else {}
-    for name in sorted(before.keys() | after.keys()):
+def changed(repo: Repo, old: Any | None, new: Any | None) -> Iterator[DiffLine]:
+    """Every file that differs between two trees; equal subtrees are never opened."""
+    return _changed(repo, old, new, b"")
+
+
+def _changed(
+    repo: Repo, old: Any | None, new: Any | None, prefix: bytes
+) -> Iterator[DiffLine]:
+    before = {entry.raw_name: entry for entry in old} if old is not None else {}
+    after = {entry.raw_name: entry for entry in new} if new is not None else {}
+    for name in before.keys() | after.keys():
         one, other = before.get(name), after.get(name)
-        if one is not None and other is not None and _same(one, other):
+        if _mark(one) == _mark(other):
             continue
-        path = f"{prefix}{name}"
+        path = prefix + name
         trees = (_tree(repo, one), _tree(repo, other))
         if trees != (None, None):
-            yield from changed_paths(repo, *trees, f"{path}/")
-        blobs = (_blob(one), _blob(other))
-        if blobs != (None, None):
-            yield FileChange(path=path, old=blobs[0], new=blobs[1])
+            yield from _changed(repo, *trees, path + b"/")
+        files = (_leaf(one), _leaf(other))
+        if files != (ABSENT, ABSENT):
+            yield path, *files
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(one.id == other.id and one.filemode == other.filemode)
+def _mark(entry: Any | None) -> tuple[str, int] | None:
+    return None if entry is None else (str(entry.id), int(entry.filemode))
 
 
 def _tree(repo: Repo, entry: Any | None) -> Any | None:
     return repo[entry.id] if entry is not None and entry.filemode == TREE else None
 
 
-def _blob(entry: Any | None) -> BlobId | None:
-    return (
-        BlobId(str(entry.id)) if entry is not None and entry.filemode != TREE else None
-    )
+def _leaf(entry: Any | None) -> str:
+    return str(entry.id) if entry is not None and entry.filemode != TREE else ABSENT
 
 
-def write_tree(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None]) -> Any:
-    """The id of the tree with these paths set or removed; empty folders vanish."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """The outcome of an edit: the new root tree's id and what differs from the old one."""
+
+    tree: Any
+    lines: tuple[DiffLine, ...]
+
+
+def edit(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None]) -> Edited:
+    """Set or remove paths in a tree, in memory; emptied folders vanish, all else stays.
+
+    Raises Blocked where a file stands in the way of a folder or a folder in that of a file.
+    """
     nested: Nested = {}
     for path, data in writes.items():
         *folders, name = path.split("/")
@@ -101,38 +161,64 @@ def write_tree(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None])
         for folder in folders:
             at = at.setdefault(folder, {})
         at[name] = data
-    made = _write(repo, base, nested)
-    return made if made is not None else repo.TreeBuilder().write()
+    lines: list[DiffLine] = []
+    made = _edit(repo, base, nested, ("", lines))
+    return Edited(
+        tree=made if made is not None else repo.TreeBuilder().write(),
+        lines=tuple(lines),
+    )
 
 
-def _write(repo: Repo, base: Any | None, nested: Nested) -> Any | None:
+def _edit(
+    repo: Repo, base: Any | None, nested: Nested, into: tuple[str, list[DiffLine]]
+) -> Any | None:
+    prefix, lines = into
     builder = repo.TreeBuilder(base) if base is not None else repo.TreeBuilder()
     for name, what in nested.items():
         entry = builder.get(name)
+        path = f"{prefix}{name}"
+        folder = entry is not None and entry.filemode == TREE
         if isinstance(what, dict):
-            below = (
-                repo[entry.id] if entry is not None and entry.filemode == TREE else None
-            )
-            made = _write(repo, below, what)
-            if made is not None:
-                builder.insert(name, made, TREE)
-            elif entry is not None:
-                builder.remove(name)
-        elif what is not None:
-            builder.insert(name, repo.create_blob(what), BLOB)
+            _in_the_way(entry is not None and not folder, path, "a file", "a folder")
+            below = _tree(repo, entry)
+            made: Any | None = _edit(repo, below, what, (f"{path}/", lines))
+            mode = TREE
+        else:
+            _in_the_way(folder, path, "a folder", "a file")
+            made, mode = None if what is None else repo.create_blob(what), BLOB
+            if _mark(entry) != (None if made is None else (str(made), BLOB)):
+                new = ABSENT if made is None else str(made)
+                lines.append((path.encode(), _leaf(entry), new))
+        if made is not None:
+            builder.insert(name, made, mode)
         elif entry is not None:
             builder.remove(name)
     return builder.write() if len(builder) else None
 
 
-def blob_at(repo: Repo, tree: Any | None, path: str) -> BlobId | None:
-    """The id of the blob at a path of a tree."""
-    folder, _, name = path.rpartition("/")
-    at = subtree(repo, tree, folder)
-    return _blob(at[name]) if at is not None and name in at else None
+def _in_the_way(wrong: bool, path: str, found: str, expected: str) -> None:
+    if wrong:
+        raise Blocked(
+            f"{found} stands where {expected} of ours belongs",
+            where=path,
+            hint="move it elsewhere or remove it in a commit",
+        )
 
 
 def merged(writes: Sequence[FileWrite], folder: str) -> dict[str, bytes | None]:
-    """Writes by path from the repository's root."""
+    """Writes by path from the repository's root. Raises Blocked for a path that is no name."""
     prefix = f"{folder}/" if folder else ""
+    for write in writes:
+        parts = write.path.split("/")
+        if any(not _NAME.match(part) or part.lower() in _NEVER for part in parts):
+            raise Blocked(
+                "this is no path that is written here", where=ascii(write.path)
+            )
     return {f"{prefix}{write.path}": write.data for write in writes}
+
+
+def _too_large(what: str) -> Unavailable:
+    return Unavailable(
+        f"the ingress repository has {what} in our folders",
+        hint="use a repository or a folder (--path) of its own",
+    )

@@ -7,38 +7,23 @@ never forced, and lands only on the very commit that the plan was made for.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-import pygit2
+from typing import Self, TypeVar
 
 from reconciler.codes import Code
-from reconciler.errors import Blocked, Conflict, ReconcileError
-from reconciler.model.repository import (
-    BlobId,
-    CommitDraft,
-    CommitId,
-    FileChange,
-    Head,
-    History,
-)
-from reconciler.repo.children import Ended, Git
+from reconciler.errors import Blocked, Conflict, ReconcileError, Unavailable, Usage
+from reconciler.model.repository import BlobId, CommitDraft, CommitId, Head, History
+from reconciler.repo.attribution import Judge
+from reconciler.repo.children import Ended
+from reconciler.repo.clone import BROKEN, Clone
+from reconciler.repo.commits import Author, Signer, build_chain
 from reconciler.repo.history import HistoryReader
-from reconciler.repo.objects import (
-    blob_at,
-    changed_paths,
-    merged,
-    read_files,
-    subtree,
-    write_tree,
-)
+from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
 from reconciler.repo.remote import (
     Credentials,
     Remote,
@@ -47,75 +32,59 @@ from reconciler.repo.remote import (
     normal_folder,
     parse_address,
 )
-from reconciler.repo.signing import sign
-from reconciler.repo.trailers import (
-    PLAN,
-    RENDERER,
-    SIGNATURE,
-    diff_digest,
-    format_message,
-)
+from reconciler.repo.signing import Verifier
+from reconciler.repo.transport import BrokenClone, Git, PushResult
 
 UNBORN = CommitId("")
-# What libgit2 says of a clone with missing or damaged objects.
-_BROKEN = (KeyError, pygit2.GitError)
+_COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
+# Servers say so when another push was faster, and the branch may not show it yet.
+_RACE = re.compile(
+    r"stale info|fetch first|non-fast-forward|already exists|cannot lock ref"
+    r"|failed to (?:update|lock) ref|incorrect old value|unable to create .*lock"
+)
 
 T = TypeVar("T")
 
 
 class Repository:
-    """One branch of one ingress repository. Open with `Repository.open`."""
+    """One branch of one ingress repository. Open with `Repository.open`.
+
+    For one thread; several objects and processes may share the cache.
+    """
 
     def __init__(self, remote: Remote, cache: Path, renderer: int) -> None:
         check_remote(remote)
         self.remote = remote
         self._address = parse_address(remote.url)
-        self._credentials = remote.credentials or Credentials.from_environment(
-            os.environ
-        )
-        name = hashlib.sha256(
-            f"{self._address.url}\n{remote.branch}".encode()
-        ).hexdigest()[:24]
-        self._clone = cache / "repositories" / f"{name}.git"
-        self._git = Git(self._clone, self._address, self._credentials, remote.timeout)
+        login = remote.credentials or Credentials.from_environment(os.environ)
+        name = f"{self._address.url}\n{remote.branch}".encode()
+        folder = cache / "repositories" / hashlib.sha256(name).hexdigest()[:24]
         self._folder = normal_folder(remote.path)
-        self._renderer = renderer
+        self._git = Git(
+            folder.with_suffix(".git"), self._address, login, remote.timeout
+        )
+        self._clone = Clone(folder.with_suffix(".git"), remote.timeout)
+        self._verifier = Verifier(self._clone.folder / "wharfinger-verified")
+        self._author = Author(
+            name=remote.author_name,
+            email=remote.author_email,
+            renderer=renderer,
+            folder=self._folder,
+            signing_key=login.signing_key,
+        )
         self._keys = remote.signing_keys
+        self._ref = f"refs/wharfinger/{remote.branch}"
         self._tip: CommitId = UNBORN
-        self._prepare()
+        self._head: Head | None = None
+        self._forget()
 
     @classmethod
     def open(cls, remote: Remote, cache: Path, renderer: int = 1) -> Self:
-        """Open (and where needed make) the clone; nothing is fetched yet. Raises Usage."""
+        """Open (and where needed make) the clone; nothing is fetched yet.
+
+        Raises Usage for what nobody should hand to git, Unavailable for an unusable cache.
+        """
         return cls(remote, cache, renderer)
-
-    def _prepare(self) -> None:
-        with self._lock():
-            if not (self._clone / "HEAD").exists():
-                self._make()
-            self._repo = self._opened()
-        self._history = HistoryReader(self._repo, self._folder)
-
-    def _make(self) -> None:
-        self._clone.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._clone.exists():
-            shutil.rmtree(self._clone)
-        pygit2.init_repository(str(self._clone), bare=True)
-
-    def _opened(self) -> Any:
-        try:
-            return pygit2.Repository(str(self._clone))
-        except pygit2.GitError:
-            self._make()
-            return pygit2.Repository(str(self._clone))
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """One process at a time changes the clone."""
-        self._clone.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._clone.with_suffix(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
     @property
     def url(self) -> str:
@@ -123,119 +92,65 @@ class Repository:
         return self._address.url
 
     def fetch(self) -> None:
-        """Bring the branch. Raises Unavailable, Unauthorised or Blocked (shallow)."""
-        with self._lock():
-            try:
-                self._fetch()
-            except _BROKEN:
-                self._renew()
+        """Bring the branch; one that does not exist yet has an empty commit as its tip.
 
-    def _fetch(self) -> None:
-        ref = f"refs/wharfinger/{self.remote.branch}"
-        spec = f"+refs/heads/{self.remote.branch}:{ref}"
-        self._sweep_locks()
-        ended = self._git.remote(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--",
-            self._address.url,
-            spec,
-        )
-        if ended.code != 0:
-            if "couldn't find remote ref" not in ended.errors:
-                raise self._not_fetched(ended)
-            self._tip = UNBORN
-            return
-        if (self._clone / "shallow").exists():
-            raise self._shallow()
-        self._repo = pygit2.Repository(str(self._clone))
-        self._history.use(self._repo)
-        self._tip = CommitId(str(self._repo.references[ref].target))
-
-    def _not_fetched(self, ended: Ended) -> ReconcileError:
-        if "shallow" in ended.errors:
-            return self._shallow()
-        return self._git.failure(ended, "the ingress repository cannot be fetched")
-
-    def _shallow(self) -> ReconcileError:
-        return Blocked(
-            f"{Code.SHALLOW}: the repository is shallow; holds and releases need its whole history",
-            where=self._address.url,
-            hint="fetch it with full depth, for example `git fetch --unshallow`, or fetch-depth: 0 in CI",
-        )
-
-    def _sweep_locks(self) -> None:
-        """Locks of a process that was killed; our own lock says that nobody works here."""
-        for path in self._clone.rglob("*.lock"):
-            path.unlink(missing_ok=True)
-
-    def _renew(self) -> None:
-        """Make the clone again; it holds nothing that the remote does not."""
-        self._set_aside()
-        self._fetch()
-
-    def _healing(self, read: Callable[[], T]) -> T:
-        """Read, and when the clone turns out to be broken read again from a new one."""
-        try:
-            return read()
-        except _BROKEN:
-            with self._lock():
-                self._renew()
-            return read()
-
-    def _set_aside(self) -> None:
-        broken = self._clone.with_suffix(".broken")
-        shutil.rmtree(broken, ignore_errors=True)
-        self._clone.rename(broken)
-        shutil.rmtree(broken, ignore_errors=True)
-        self._make()
-        self._repo = pygit2.Repository(str(self._clone))
-        self._history = HistoryReader(self._repo, self._folder)
+        Raises Unavailable, Unauthorised, Usage (no such branch) or Blocked (shallow).
+        """
+        with self._clone.lock() as lock:
+            self._tip = self._bring(lock)
 
     def head(self) -> Head:
-        """The fetched tip with our files."""
-        return self._healing(self._head)
+        """The fetched tip with our files; the same value until a fetch moves the tip."""
+        if self._head is None or self._head.commit != self._tip:
+            self._head = self._healing(self._read_head)
+        return self._head
 
-    def _head(self) -> Head:
-        if not self._tip:
-            return Head(commit=UNBORN, files={})
-        tree = subtree(self._repo, self._repo[self._tip].tree, self._folder)
-        return Head(commit=self._tip, files=read_files(self._repo, tree))
+    def history(self, keys: tuple[str, ...] | None = None) -> History:
+        """First-parent history of the fetched tip.
 
-    def history(self, keys: tuple[str, ...] = ()) -> History:
-        """First-parent history of the fetched tip; `keys` are the settings' signing keys."""
-        check_public_keys(keys)
-        allowed = tuple(dict.fromkeys((*self._keys, *keys)))
-        return self._healing(lambda: self._history.read(self._tip, allowed))
+        `keys` are the settings' signing keys, remembered for later calls and for `push`.
+        """
+        if keys is not None:
+            check_public_keys(keys)
+            self._keys = tuple(dict.fromkeys((*self.remote.signing_keys, *keys)))
+        return self._healing(
+            lambda: self._history.read(self._clone.repo, self._tip, self._keys)
+        )
 
-    def is_ancestor(self, commit: CommitId, head: CommitId) -> bool:
-        """Whether `commit` is `head` or an ancestor of it; unknown commits are not."""
-        if not head or not self._exists(commit) or not self._exists(head):
+    def commit_exists(self, commit: str) -> bool:
+        """Whether the clone has this commit (at least seven digits of its id)."""
+        return self._full(commit) is not None
+
+    def is_ancestor(self, commit: CommitId, head: CommitId | None = None) -> bool:
+        """Whether `commit` is `head` (the tip) or an ancestor; unknown commits are not."""
+        old, new = self._full(commit), self._full(self._tip if head is None else head)
+        if old is None or new is None:
             return False
-        full = str(self._repo.revparse_single(commit).id)
-        return full == head or bool(self._repo.descendant_of(head, full))
+        return old == new or bool(self._clone.repo.descendant_of(new, old))
 
-    def _exists(self, commit: str) -> bool:
-        if len(commit) < 7 or not all(each in "0123456789abcdef" for each in commit):
-            return False
-        try:
-            return bool(
-                self._repo.revparse_single(commit).type == pygit2.GIT_OBJECT_COMMIT
-            )
-        except (KeyError, ValueError):
-            return False
+    def read_at(self, commit: str, path: str) -> bytes | None:
+        """A regular file of our folder at a commit; `None` when either is not there."""
+        blob = (self.content_at(commit, (path,)) or {}).get(path)
+        return None if blob is None else read_blob(self._clone.repo.odb, blob)
 
     def content_at(
         self, revision: str, paths: Sequence[str]
     ) -> Mapping[str, BlobId] | None:
-        """Blob ids of our paths at a revision; `None` when the revision is not known here."""
-        if not self._exists(revision):
+        """Blob ids of those of our paths that a revision has.
+
+        `None` when the revision is unknown, also after one fetch; the fetch does not move the
+        tip that `head` and `history` speak of.
+        """
+        full = self._full(revision)
+        if full is None and _COMMIT.match(revision):
+            with self._clone.lock() as lock:
+                self._bring(lock)
+            full = self._full(revision)
+        if full is None:
             return None
-        commit = self._repo.revparse_single(revision)
-        tree = subtree(self._repo, commit.tree, self._folder)
-        found = {path: blob_at(self._repo, tree, path) for path in paths}
+        repo = self._clone.repo
+        tree = subtree(repo, repo[full].tree, self._folder)
+        found = {path: blob_at(repo, tree, path) for path in paths}
         return {path: blob for path, blob in found.items() if blob is not None}
 
     def push(
@@ -247,98 +162,177 @@ class Repository:
     ) -> CommitId:
         """Commit the drafts on `base` and push them together; returns the new tip.
 
-        Raises Conflict when the branch is elsewhere (plan again), Blocked when the server
-        refuses, Unavailable when nobody knows: the next pass then sees what happened.
+        Drafts that change nothing are left out; without any `base` is returned. Raises Conflict
+        when the branch is elsewhere (plan again), Blocked when the server refuses, Unavailable
+        when nobody knows: the next pass then sees what happened.
         """
-        with self._lock():
-            tip = self._commits(drafts, base, plan_digest, now)
-            if tip == base:
-                return base
-            ref = f"refs/heads/{self.remote.branch}"
-            ended = self._git.remote(
-                "push",
-                "--porcelain",
-                "--no-verify",
-                f"--force-with-lease={ref}:{base}",
-                "--",
-                self._address.url,
-                f"{tip}:{ref}",
-            )
-            if ended.code == 0 and _accepted(ended.output):
-                self._tip = tip
-                return tip
-            return self._settle(ended, tip, base)
-
-    def _settle(self, ended: Ended, tip: CommitId, base: CommitId) -> CommitId:
-        """The push was not confirmed: look at the branch rather than at words."""
-        self._fetch()
-        if self._tip and self.is_ancestor(tip, self._tip):
-            return tip
-        if self._tip != base:
-            raise Conflict(
-                f"{Code.PUSH_CONFLICT}: the branch moved while this pass planned",
-                where=self._address.url,
-            )
-        said = _refusal(ended)
-        if said is None:
-            raise self._git.failure(ended, "the push was not confirmed")
-        raise Blocked(
-            f"{Code.PUSH_REFUSED}: the server refused the push: {self._git.clean(said)}",
-            where=self._address.url,
-            hint="branch protection or a hook says no; let this user push, or change the rule",
-        )
-
-    def _commits(
-        self,
-        drafts: Sequence[CommitDraft],
-        base: CommitId,
-        plan_digest: str,
-        now: datetime,
-    ) -> CommitId:
-        author = pygit2.Signature(
-            self.remote.author_name, self.remote.author_email, int(now.timestamp()), 0
-        )
-        tip = base
-        for draft in drafts:
-            old = self._repo[tip].tree if tip else None
-            made = write_tree(self._repo, old, merged(draft.writes, self._folder))
-            if old is not None and made == old.id:
-                continue
-            changes = tuple(changed_paths(self._repo, old, self._repo[made]))
-            message = self._message(draft, changes, plan_digest)
-            parents = [tip] if tip else []
-            created = self._repo.create_commit(
-                None, author, author, message, made, parents
-            )
-            tip = CommitId(str(created))
+        if base and self._full(base) != base:
+            raise self._moved()
+        signer = Signer(self._author.signing_key, self._keys, self._verifier)
+        stamp = (self._author, signer, plan_digest, now)
+        tip = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        if tip == base:
+            return base
+        with self._clone.lock() as lock:
+            result = self._git.push(tip, base, self.remote.branch, lock)
+            if not result.accepted:
+                self._settle(result, tip, base, lock)
+            self._clone.set_tip(self._ref, tip)
+            self._git.tidy(lock)
+        self._tip = tip
         return tip
 
-    def _message(
-        self, draft: CommitDraft, changes: tuple[FileChange, ...], plan_digest: str
-    ) -> str:
-        digest = diff_digest(changes)
-        extra = [(RENDERER, str(self._renderer))]
-        if plan_digest:
-            extra.append((PLAN, plan_digest))
-        if self._credentials.signing_key:
-            extra.append((SIGNATURE, sign(digest, self._credentials.signing_key)))
-        return format_message(draft, digest, extra)
+    def _settle(
+        self, result: PushResult, tip: CommitId, base: CommitId, lock: int
+    ) -> None:
+        """The push was not confirmed: look at the branch rather than at words."""
+        ours = f"refs/wharfinger-sent/{tip}"
+        self._clone.set_tip(
+            ours, tip
+        )  # a repaired clone would forget it: it is then unknown
+        try:
+            self._tip = self._bring(lock)
+        except ReconcileError as exc:
+            raise self._lost(result, exc) from exc
+        finally:
+            self._clone.set_tip(ours, UNBORN)
+        if self.is_ancestor(tip):
+            return
+        if self._tip != base or (result.refusal and _RACE.search(result.refusal)):
+            raise self._moved()
+        if result.refusal is None:
+            raise self._lost(result, None)
+        raise self._refused(result)
 
+    def _lost(self, result: PushResult, exc: ReconcileError | None) -> ReconcileError:
+        failure = self._git.failure(result.ended, "the push was not confirmed")
+        if exc is None or not isinstance(failure, Unavailable):
+            return failure
+        return Unavailable(
+            f"nobody knows whether the push arrived: {exc.what}",
+            where=self._address.url,
+            hint="the next pass sees what happened",
+        )
 
-def _accepted(porcelain: str) -> bool:
-    return any(
-        line[:1] in (" ", "*", "=") for line in porcelain.split("\n") if "\t" in line
-    )
+    def _moved(self) -> Conflict:
+        return Conflict(
+            f"{Code.PUSH_CONFLICT}: the branch moved while this pass planned",
+            where=self._address.url,
+            hint="plan again",
+        )
 
+    def _refused(self, result: PushResult) -> Blocked:
+        said = f"{result.refusal} {self._git.said(result.ended)}".strip()
+        words = "".join(each if each.isprintable() else " " for each in said)[:600]
+        hint = "branch protection or a hook says no; let this user push, or change the rule"
+        if "currently checked out" in words:
+            hint = "name a bare repository, or the remote that this work tree came from"
+        return Blocked(
+            f"{Code.PUSH_REFUSED}: the server refused the push: {words}",
+            where=self._address.url,
+            hint=hint,
+        )
 
-def _refusal(ended: Ended) -> str | None:
-    """The server's words for the one ref, `None` when it did not speak of it."""
-    for line in ended.output.split("\n"):
-        if line.startswith("!"):
-            return f"{line.split(chr(9))[-1]} {ended.errors}"
-    return None
+    def _bring(self, lock: int) -> CommitId:
+        """Fetch the branch into the clone; a clone that cannot take it is made again."""
+        self._clone.sweep()
+        ended = self._fetched(lock)
+        if ended.code == 0:
+            try:
+                self._clone.refresh()
+                return CommitId(self._clone.tip(self._ref))
+            except BROKEN:
+                return self._afresh(lock)
+        return self._explained(ended, lock)
 
+    def _fetched(self, lock: int) -> Ended:
+        return self._git.fetch(f"+refs/heads/{self.remote.branch}:{self._ref}", lock)
 
-def create_bare(folder: Path, branch: str) -> None:
-    """Make a new bare repository with this branch as its default."""
-    pygit2.init_repository(str(folder), bare=True, initial_head=branch)
+    def _explained(self, ended: Ended, lock: int) -> CommitId:
+        """Why the branch did not come: no branch, no remote, shallow, or our own clone."""
+        failure = self._git.failure(ended, "the ingress repository cannot be fetched")
+        said = self._git.said(ended)
+        if ended.timed_out or not isinstance(failure, Unavailable):
+            raise failure
+        ref = f"refs/heads/{self.remote.branch}"
+        looked, found = self._git.branches(ref, lock)
+        if looked.code != 0:
+            raise failure
+        if "shallow" in said:
+            raise self._shallow()
+        if ref not in found:
+            self._no_branch(self._git.branches("", lock)[1])
+            self._clone.set_tip(self._ref, UNBORN)
+            return UNBORN
+        if "fsck" in said:
+            raise failure
+        return self._afresh(lock)
+
+    def _no_branch(self, others: tuple[str, ...]) -> None:
+        """An empty remote is a beginning; one without the branch is a slip of the pen."""
+        names = [name.removeprefix("refs/heads/") for name in others]
+        if names:
+            shown = ", ".join(ascii(name)[1:-1][:60] for name in names[:5])
+            raise Usage(
+                f"there is no branch {self.remote.branch}; there are {shown}",
+                where=self._address.url,
+                hint="name one with --branch, or create it",
+            )
+
+    def _afresh(self, lock: int) -> CommitId:
+        """Make the clone again; it holds nothing that the remote does not."""
+        self._clone.renew()
+        self._forget()
+        ended = self._fetched(lock)
+        if ended.code != 0:
+            raise self._git.failure(ended, "the ingress repository cannot be fetched")
+        self._clone.refresh()
+        return CommitId(self._clone.tip(self._ref))
+
+    def _shallow(self) -> Blocked:
+        return Blocked(
+            f"{Code.SHALLOW}: the repository is shallow; holds and releases need its history",
+            where=self._address.url,
+            hint="`git fetch --unshallow` there, or `fetch-depth: 0` in CI",
+        )
+
+    def _healing(self, read: Callable[[], T]) -> T:
+        """Read, and when the clone turns out to be broken read again from a new one."""
+        try:
+            return read()
+        except (*BROKEN, BrokenClone):
+            before = self._tip
+            with self._clone.lock() as lock:
+                tip = self._afresh(lock) if before else UNBORN
+        if self._full(before) != before:
+            self._tip = tip
+        try:
+            return read()
+        except (*BROKEN, BrokenClone) as exc:
+            raise Unavailable(
+                f"the clone cannot be read: {ascii(str(exc))[1:-1][:200]}",
+                where=str(self._clone.folder),
+            ) from exc
+
+    def _forget(self) -> None:
+        """Drop what was read from a clone that is no more."""
+        self._head = None
+        judge = Judge(self._verifier)
+        self._history = HistoryReader(self._git, judge, self._folder)
+
+    def _read_head(self) -> Head:
+        if not self._tip:
+            return Head(commit=UNBORN, files={})
+        repo = self._clone.repo
+        tree = subtree(repo, repo[self._tip].tree, self._folder)
+        return Head(commit=self._tip, files=HeadReader(repo).read(tree))
+
+    def _full(self, commit: str) -> str | None:
+        """The whole id of a commit that the clone has."""
+        if not _COMMIT.match(commit):
+            return None
+        try:
+            found = self._clone.repo.revparse_single(commit)
+        except (KeyError, ValueError):
+            return None
+        return str(found.id) if found.type_str == "commit" else None

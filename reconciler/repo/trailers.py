@@ -1,9 +1,12 @@
 """Trailers of our commits: what proves that a commit is ours; pure.
 
-The digest covers the whole diff of a commit, sorted `<path> <old blob> <new blob>` lines, and
-nothing that a squash or a rebase changes. Without a signature it is a guard against accidents,
-not against people: whoever may push can compute it. The same change made again on the same old
-content (a replayed commit) matches too; its effect is then the one that we had.
+The digest covers the whole diff of a commit to its first parent, as sorted lines
+`<path> <old blob or -> <new blob or ->`, and nothing that a squash or a rebase changes. So the
+parent is not in it, and one replay remains: the very same change, made again on the very same
+old content of the same paths (a cherry-pick after a revert), is attributed to us although
+somebody else repeated it. Its effect is one that we once decided on. Without a signature the
+digest guards against accidents, not against people: whoever may push can compute it.
+A signature covers every other trailer of ours, so none of them can be exchanged.
 """
 
 from __future__ import annotations
@@ -13,75 +16,131 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from reconciler.model.repository import CommitDraft, FileChange
+from reconciler.model.repository import CommitDraft
 
 DIGEST = "Wharfinger-Digest"
 RENDERER = "Wharfinger-Renderer"
 PLAN = "Wharfinger-Plan"
 RELEASED = "Wharfinger-Released"
 SIGNATURE = "Wharfinger-Signature"
+ABSENT = "-"
 
-_LINE = re.compile(r"(Wharfinger-[A-Za-z]+): (\S(?:.*\S)?)\Z")
+_OURS = re.compile(r"(Wharfinger-[A-Za-z]{1,40}): (\S(?:.*\S)?)\Z")
+# What forges and people append to a message: it does not touch what is ours.
+_THEIRS = re.compile(r"(?:[A-Z][A-Za-z-]{0,60}-[Bb]y: .*|-{3,})\Z")
+_MARK = re.compile(rf"^\s*{DIGEST}\s*:", re.MULTILINE | re.IGNORECASE)
 _DIGEST_VALUE = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
+
+DiffLine = tuple[bytes, str, str]
+"""Path from the repository's root, old and new object id (`-` where absent)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trailers:
-    """The trailers of one message; empty strings where one is absent."""
+    """The trailers of one message; empty where one is absent. `signed` is what is signed."""
 
     digest: str
     renderer: int
+    plan: str
     signature: str
     released: tuple[str, ...]
+    signed: bytes
 
 
-def diff_digest(changes: Iterable[FileChange]) -> str:
-    """`sha256:<hex>` over the sorted lines of a diff; paths from the repository's root."""
-    lines = sorted(
-        f"{each.path} {each.old or '-'} {each.new or '-'}\n" for each in changes
+def diff_digest(lines: Iterable[DiffLine]) -> str:
+    """`sha256:<hex>` over the sorted lines of a diff."""
+    texts = sorted(
+        b"%s %s %s\n" % (path, old.encode(), new.encode()) for path, old, new in lines
     )
-    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(b"".join(texts)).hexdigest()
 
 
 def parse_trailers(message: str) -> Trailers | None:
-    """The trailers of the last paragraph, `None` unless they are exactly as we write them."""
-    lines = message.rstrip("\n").split("\n")
-    last = lines[
-        max((i for i, line in enumerate(lines) if not line.strip()), default=-1) + 1 :
-    ]
-    found: dict[str, list[str]] = {}
-    for line in last:
-        match = _LINE.match(line)
-        if match is not None:
-            found.setdefault(match[1], []).append(match[2])
-    single = (DIGEST, RENDERER, PLAN, SIGNATURE)
-    if DIGEST not in found or any(len(found.get(key, [])) > 1 for key in single):
+    """The trailers of the last paragraph, `None` unless they are exactly as we write them.
+
+    Paragraphs of `Signed-off-by:` and the like may follow; a squash adds them.
+    """
+    if len(_MARK.findall(message)) != 1:
         return None
-    renderer = found.get(RENDERER, [""])[0]
-    if not _DIGEST_VALUE.match(found[DIGEST][0]) or not renderer.isdecimal():
+    block = _last_block(message)
+    found: dict[str, list[str]] = {}
+    for line in block:
+        match = _OURS.match(line)
+        if match is None:
+            if _THEIRS.match(line) is None:
+                return None
+            continue
+        found.setdefault(match[1], []).append(match[2])
+    return _checked(found, [line for line in block if _OURS.match(line)])
+
+
+def _last_block(message: str) -> list[str]:
+    """The last paragraph that is not only what others appended."""
+    lines = message.replace("\r\n", "\n").rstrip("\n ").split("\n")
+    block: list[str] = []
+    for line in reversed(lines):
+        if line.strip():
+            block.insert(0, line)
+        elif any(_OURS.match(each) for each in block):
+            break
+        elif not all(_THEIRS.match(each) for each in block):
+            return []
+        else:
+            block = []
+    return block
+
+
+def _checked(found: dict[str, list[str]], lines: list[str]) -> Trailers | None:
+    single = (DIGEST, RENDERER, PLAN, SIGNATURE)
+    if any(len(found.get(key, [])) > 1 for key in single):
+        return None
+    digest, renderer, plan, signature = (found.get(key, [""])[0] for key in single)
+    if not _DIGEST_VALUE.match(digest) or not _NUMBER.match(renderer):
         return None
     return Trailers(
-        digest=found[DIGEST][0],
-        renderer=int(renderer[:9]),
-        signature=found.get(SIGNATURE, [""])[0],
+        digest=digest,
+        renderer=int(renderer),
+        plan=plan,
+        signature=signature,
         released=tuple(found.get(RELEASED, [])),
+        signed=_signed(lines),
     )
 
 
-def format_message(
+def _signed(lines: Iterable[str]) -> bytes:
+    """Every trailer of ours but the signature, in order, one a line."""
+    kept = [line for line in lines if not line.startswith(f"{SIGNATURE}:")]
+    return "".join(f"{line}\n" for line in kept).encode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A commit message without its signature: `signed` is the text to sign."""
+
+    text: str
+    signed: bytes
+
+    def with_signature(self, signature: str) -> str:
+        """The whole message; an empty signature adds nothing."""
+        return f"{self.text}{SIGNATURE}: {signature}\n" if signature else self.text
+
+
+def compose(
     draft: CommitDraft, digest: str, extra: Sequence[tuple[str, str]]
-) -> str:
-    """Subject, body and trailers of one commit; nothing in it can start a trailer of its own."""
-    body = "\n".join(_plain(line) for line in draft.body.split("\n") if line.strip())
+) -> Message:
+    """Subject, body and trailers of a commit; nothing in a draft can start a trailer."""
+    body = "\n".join(_plain(line) for line in draft.body.strip().split("\n"))
     trailers = [(DIGEST, digest), *extra]
-    trailers += [(RELEASED, _plain(unit)) for unit in draft.released]
-    parts = [_plain(draft.subject) or "Update", body]
-    parts.append("\n".join(f"{key}: {value}" for key, value in trailers))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    trailers += [(RELEASED, _plain(unit)) for unit in draft.released if _plain(unit)]
+    lines = [f"{key}: {value}" for key, value in trailers]
+    parts = [_plain(draft.subject) or "Update", body, "\n".join(lines)]
+    text = "\n\n".join(part for part in parts if part.strip()) + "\n"
+    return Message(text=text, signed=_signed(lines))
 
 
 def _plain(text: str) -> str:
-    """One line of printable ASCII that is no trailer."""
-    line = _UNSAFE.sub(" ", text).strip()[:500]
-    return line.replace("Wharfinger-", "wharfinger-")
+    """One line of printable ASCII that is no trailer of ours."""
+    line = _UNSAFE.sub(" ", text).strip()[:500].rstrip()
+    return re.sub("wharfinger-", "wharfinger ", line, flags=re.IGNORECASE)

@@ -1,0 +1,88 @@
+"""Makes the commits of a plan in memory: one chain, deterministic ids (writes objects only)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pygit2
+
+from reconciler.errors import Usage
+from reconciler.model.repository import CommitDraft, CommitId
+from reconciler.repo.objects import Repo, edit, merged
+from reconciler.repo.signing import Verifier, sign
+from reconciler.repo.trailers import PLAN, RENDERER, Message, compose, diff_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who commits, and with which renderer; `folder` is ours within the repository.
+
+    `signing_key` is a private key file, empty without signing.
+    """
+
+    name: str
+    email: str
+    renderer: int
+    folder: str = ""
+    signing_key: str = ""
+
+
+class Signer:
+    """Signs messages; refuses to write what would not be recognised as ours later."""
+
+    def __init__(self, key: str, allowed: tuple[str, ...], verifier: Verifier) -> None:
+        self._key = key
+        self._allowed = allowed
+        self._verifier = verifier
+
+    def signature(self, message: Message) -> str:
+        """The signature of a message, empty without signing. Raises Usage, Unauthorised."""
+        if not self._key:
+            if self._allowed:
+                raise Usage(
+                    "the settings list signing keys, but there is no key to sign with",
+                    where="WHARFINGER_SIGNING_KEY",
+                    hint="name the private key file of one of signing.keys",
+                )
+            return ""
+        made = sign(message.signed, self._key)
+        known = self._verifier.verifies(message.signed, made, self._allowed)
+        if self._allowed and not known:
+            raise Usage(
+                "the signing key is none of those that the settings list",
+                where="WHARFINGER_SIGNING_KEY",
+                hint="add its public key to signing.keys first",
+            )
+        return made
+
+
+def build_chain(
+    repo: Repo,
+    drafts: Sequence[CommitDraft],
+    base: CommitId,
+    stamp: tuple[Author, Signer, str, datetime],
+) -> CommitId:
+    """Commits on `base` (empty: a root commit) without those that change nothing.
+
+    `stamp` is author, signer, the plan's digest and the time. The same input makes the same
+    ids. Returns `base` when nothing is left.
+    """
+    author, signer, plan_digest, now = stamp
+    person = pygit2.Signature(author.name, author.email, int(now.timestamp()), 0)
+    extra = [(RENDERER, str(author.renderer))]
+    extra += [(PLAN, plan_digest)] if plan_digest else []
+    tip = base
+    tree = repo[tip].tree if tip else None
+    for draft in drafts:
+        edited = edit(repo, tree, merged(draft.writes, author.folder))
+        if not edited.lines:
+            continue
+        message = compose(draft, diff_digest(edited.lines), extra)
+        text = message.with_signature(signer.signature(message))
+        parents = [tip] if tip else []
+        made = repo.create_commit(None, person, person, text, edited.tree, parents)
+        tip = CommitId(str(made))
+        tree = repo[edited.tree]
+    return tip

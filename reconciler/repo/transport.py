@@ -1,0 +1,317 @@
+"""Speaks to the remote through the git program, and to the clone where git is faster (I/O).
+
+libgit2 is not used on the wire: its Python default accepts any SSH host key, and its push to a
+path skips the remote's hooks. The child gets its whole configuration from us.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shlex
+import shutil
+import urllib.parse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.errors import ReconcileError, Unauthorised, Unavailable, Usage
+from reconciler.repo.children import Ended, Limits, clean_environment, run_child
+from reconciler.repo.remote import Address, Credentials, Scheme
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+_REFUSED = (
+    "authentication failed",
+    "could not read username",
+    "could not read password",
+    "permission denied (",
+    "returned error: 401",
+    "returned error: 403",
+    "access denied",
+    "too many authentication failures",
+    "unprotected private key file",
+)
+_HOST_KEY = ("host key verification failed", "remote host identification has changed")
+_HISTORY = 1 << 30  # bytes of `git log` that are read at most
+
+# Old repositories have such faults, and none of them lets two readers see different files.
+_HARMLESS = (
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingAuthor",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+    "badParentSha1",
+    "missingCommitter",
+    "badTagName",
+    "missingTaggerEntry",
+    "gitmodulesUrl",
+    "gitmodulesPath",
+    "gitmodulesName",
+    "gitmodulesParse",
+    "gitmodulesUpdate",
+    "gitmodulesBlob",
+    "gitmodulesLarge",
+)
+_HELPER = (
+    '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" '
+    '"$WHARFINGER_CHILD_USERNAME" "$WHARFINGER_CHILD_PASSWORD"; }; f'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushResult:
+    """What a push said: `accepted`, or the server's `refusal`, or neither (answer lost)."""
+
+    accepted: bool
+    refusal: str | None
+    ended: Ended
+
+
+class Git:
+    """git against one bare clone and one remote."""
+
+    def __init__(
+        self, folder: Path, address: Address, credentials: Credentials, timeout: float
+    ) -> None:
+        self.address = address
+        self._folder = folder
+        self._credentials = credentials
+        self._timeout = timeout
+        self._program = _installed("git", "git")
+        if address.scheme is Scheme.SSH:
+            _installed("ssh", "openssh-client")
+
+    def fetch(self, spec: str, lock: int) -> Ended:
+        """Bring one ref; `spec` is `+source:target`."""
+        args = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-gc",
+        ]
+        args += ["--no-recurse-submodules", "--end-of-options", self.address.url, spec]
+        return self._run(args, lock=lock, remote=True)
+
+    def branches(self, pattern: str, lock: int) -> tuple[Ended, tuple[str, ...]]:
+        """The remote's branches that match, as full ref names."""
+        args = ["ls-remote", "--quiet", "--heads", "--end-of-options"]
+        args += [self.address.url, *([pattern] if pattern else [])]
+        ended = self._run(args, lock=lock, remote=True)
+        lines = ended.output.decode("utf-8", "replace").splitlines()
+        return ended, tuple(line.partition("\t")[2] for line in lines if "\t" in line)
+
+    def push(self, tip: str, base: str, branch: str, lock: int) -> PushResult:
+        """Move one branch from exactly `base` to `tip`, which descends from it.
+
+        The lease makes it a compare-and-swap also where the remote was rewound to an ancestor
+        of `base`; an empty `base` means that the branch must not exist.
+        """
+        ref = f"refs/heads/{branch}"
+        args = ["push", "--porcelain", "--no-verify", "--no-follow-tags"]
+        args += ["--recurse-submodules=no", f"--force-with-lease={ref}:{base}"]
+        args += ["--end-of-options", self.address.url, f"{tip}:{ref}"]
+        ended = self._run(args, lock=lock, remote=True)
+        return read_push(ended, ref)
+
+    def log(self, revisions: Iterable[str], paths: Iterable[str]) -> bytes:
+        """Raw first-parent diffs of the commits that touch the paths, whole, with `-z`."""
+        args = [
+            "log",
+            "--first-parent",
+            "--diff-merges=first-parent",
+            "--root",
+            "--raw",
+        ]
+        args += ["-z", "--no-abbrev", "--no-renames", "--full-diff", "--format=%H"]
+        args += ["--no-show-signature", "--no-notes", "--no-mailmap", "--no-decorate"]
+        args += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
+        ended = self._run(
+            [*args, "--end-of-options", *revisions, "--", *paths], kept=_HISTORY
+        )
+        if ended.code != 0 or ended.cut:
+            raise BrokenClone(self.said(ended))
+        return ended.output
+
+    def tidy(self, lock: int) -> None:
+        """Pack loose objects when there are many; failing changes nothing but speed."""
+        self._run(["gc", "--auto", "--quiet"], lock=lock)
+
+    def said(self, ended: Ended) -> str:
+        """What a child said on stderr, without secrets and control characters, short."""
+        text = ended.errors.decode("utf-8", "replace")
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
+        text = _URL_LOGIN.sub("***@", text)
+        return _CONTROL.sub(" ", text).strip()[:600]
+
+    def failure(self, ended: Ended, what: str) -> ReconcileError:
+        """The error that a failed conversation with the remote means."""
+        where = self.address.url
+        if ended.timed_out:
+            return Unavailable(
+                f"{what}: no answer within {self._timeout:g} s", where=where
+            )
+        # What the server says ("remote: ...") cannot choose our exit code.
+        lines = ended.errors.decode("utf-8", "replace").lower().splitlines()
+        own = "\n".join(line for line in lines if not line.startswith("remote:"))
+        if any(mark in own for mark in _HOST_KEY):
+            return Unauthorised(
+                f"{what}: the host key is unknown or not the pinned one",
+                where=where,
+                hint="put the host's key into the file that WHARFINGER_KNOWN_HOSTS names",
+            )
+        if any(mark in own for mark in _REFUSED):
+            return Unauthorised(
+                f"{what}: the credentials are missing or were refused: {self.said(ended)}",
+                where=where,
+                hint=_CREDENTIALS[self.address.scheme],
+            )
+        return Unavailable(
+            f"{what}: {self.said(ended) or 'no answer'}", where=where, hint=_hint(own)
+        )
+
+    def _run(
+        self,
+        args: list[str],
+        *,
+        lock: int | None = None,
+        remote: bool = False,
+        kept: int | None = None,
+    ) -> Ended:
+        limits = Limits(seconds=self._timeout, inherited=lock)
+        if kept is not None:
+            limits = Limits(seconds=self._timeout, inherited=lock, kept=kept)
+        argv = [self._program, f"--git-dir={self._folder}", *args]
+        return run_child(argv, self._environment(remote=remote), limits)
+
+    def _environment(self, *, remote: bool) -> dict[str, str]:
+        env = clean_environment(os.environ)
+        settings = [("core.hooksPath", os.devnull), ("gc.autoDetach", "false")]
+        settings += [("fetch.fsckObjects", "true"), ("credential.helper", "")]
+        settings += [(f"fetch.fsck.{name}", "ignore") for name in _HARMLESS]
+        if remote:
+            env["GIT_ALLOW_PROTOCOL"] = self.address.scheme.value
+            settings += self._access(env)
+        env["GIT_CONFIG_COUNT"] = str(len(settings))
+        for index, (key, value) in enumerate(settings):
+            env[f"GIT_CONFIG_KEY_{index}"] = key
+            env[f"GIT_CONFIG_VALUE_{index}"] = value
+        return env
+
+    def _access(self, env: dict[str, str]) -> list[tuple[str, str]]:
+        """What the remote's scheme needs; secrets go into the environment."""
+        match self.address.scheme:
+            case Scheme.FILE:
+                return []
+            case Scheme.SSH:
+                env["GIT_SSH_COMMAND"] = _ssh_command(self._credentials)
+                env["GIT_SSH_VARIANT"] = "ssh"
+                return []
+            case Scheme.HTTP | Scheme.HTTPS:
+                env["HOME"] = str(self._folder)  # no .netrc
+        slow = [("http.lowSpeedLimit", "1"), ("http.lowSpeedTime", "60")]
+        user, password = self._login()
+        if not password:
+            return slow
+        env["WHARFINGER_CHILD_USERNAME"] = user
+        env["WHARFINGER_CHILD_PASSWORD"] = password
+        # A helper of this one origin: a redirect elsewhere does not carry the secret along.
+        return [*slow, (f"credential.{self.address.origin}.helper", _HELPER)]
+
+    def _login(self) -> tuple[str, str]:
+        if self.address.password:
+            return self.address.username, self.address.password
+        user = self._credentials.username or self.address.username
+        return user, self._credentials.password
+
+    def _secrets(self) -> list[str]:
+        user, password = self._login()
+        if not password:
+            return []
+        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return [pair, password, urllib.parse.quote(password, safe="")]
+
+
+class BrokenClone(Exception):
+    """The clone has missing or damaged objects; it is made again."""
+
+
+_CREDENTIALS = {
+    Scheme.FILE: "let this user read and write that folder",
+    Scheme.HTTP: "set WHARFINGER_GIT_TOKEN, or WHARFINGER_GIT_USERNAME and _PASSWORD",
+    Scheme.HTTPS: "set WHARFINGER_GIT_TOKEN, or WHARFINGER_GIT_USERNAME and _PASSWORD",
+    Scheme.SSH: "set WHARFINGER_SSH_KEY to a private key file of mode 0400 "
+    "that the server knows",
+}
+
+
+def read_push(ended: Ended, ref: str) -> PushResult:
+    """The one ref's line of `push --porcelain`: flag, refs, summary, between tabs."""
+    accepted, refusal = False, None
+    for line in ended.output.decode("utf-8", "replace").splitlines():
+        flag, _, rest = line.partition("\t")
+        refs, _, summary = rest.partition("\t")
+        if refs.partition(":")[2] != ref:
+            continue
+        if flag == "!":
+            refusal = None if "remote failure" in summary else summary
+        accepted = flag in (" ", "*", "=")
+    return PushResult(
+        accepted=accepted and ended.code == 0, refusal=refusal, ended=ended
+    )
+
+
+def _ssh_command(credentials: Credentials) -> str:
+    """The user's own ssh configuration, but never an unknown or changed host key."""
+    options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"]
+    options += ["ControlMaster=no", "ControlPath=none", "UpdateHostKeys=no"]
+    options += ["ConnectTimeout=20", "ServerAliveInterval=15", "PermitLocalCommand=no"]
+    if credentials.known_hosts:
+        options.append(f"UserKnownHostsFile={_ssh_path(credentials.known_hosts)}")
+        options.append("GlobalKnownHostsFile=/dev/null")
+    if credentials.ssh_key:
+        options.append("IdentitiesOnly=yes")
+        options.append(f"IdentityFile={_ssh_path(credentials.ssh_key)}")
+    words = ["ssh"]
+    for option in options:
+        words += ["-o", option]
+    return shlex.join(words)
+
+
+def _ssh_path(path: str) -> str:
+    """ssh splits such options at blanks unless they are quoted, and expands percent signs."""
+    absolute = os.path.abspath(path).replace("%", "%%").replace('"', '\\"')
+    return f'"{absolute}"'
+
+
+def _hint(said: str) -> str:
+    """What to do about a failure that is not about credentials."""
+    if "dubious ownership" in said:
+        return "run as the owner of that folder, or change its owner"
+    if "ssl certificate" in said or "certificate verif" in said:
+        return "name the CA's file in SSL_CERT_FILE"
+    if "not found" in said or "does not appear to be" in said:
+        return "check --repo; some servers say so when the credentials are missing, too"
+    return ""
+
+
+def _installed(program: str, package: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        raise Usage(
+            f"{program} is not installed",
+            hint=f"install it, for example with `apt-get install {package}`",
+        )
+    return found

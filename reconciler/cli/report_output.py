@@ -25,7 +25,7 @@ def tell(report: Report, mode: str, settings: Settings | None) -> None:
         if outcome.problem:
             click.echo(f"note: {outcome.unit}: {printable(outcome.problem)}", err=True)
     for change in report.changes:
-        if settings is not None and not _is_written(change.inventory, mode, settings):
+        if mode == "auto" and settings is not None and not _is_written(change.inventory, mode, settings):
             said = ", ".join(
                 f"{key.partition('/')[2]}={value}"
                 for key, value in change.annotations.items()

@@ -1,0 +1,1 @@
+"""Figures of Wharfinger, measured side by side in one run."""

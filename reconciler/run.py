@@ -249,7 +249,7 @@ class _Pass:
     async def plan(self, head: Head, settings: Settings) -> PassResult:
         """Claim and plan the snapshot against a HEAD."""
         now = datetime.now(UTC)
-        history = self._repository.history()
+        history = self._repository.history(settings.signing.keys)
         served = served_addresses(head)
         claims = tuple(
             claim(view, settings, served.get(view.entry.name, {}), now)

@@ -7,6 +7,7 @@ import signal
 
 import click
 
+from reconciler import metrics
 from reconciler.cli.options import Target, option, pass_options, repository_options
 from reconciler.cli.passes import PassFlags
 from reconciler.cli.reconcile import whole_pass
@@ -27,6 +28,12 @@ from reconciler.run import Memory, PassOptions
     help="Seconds between passes.",
 )
 @option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Serve Prometheus metrics on this port; 0 means none.",
+)
+@option(
     "--passes",
     type=click.IntRange(min=0),
     default=0,
@@ -44,6 +51,8 @@ def command(
 ) -> None:
     """Make passes until stopped; a failed pass is reported and the next one tries again."""
     options = PassFlags.of(flags).options(commit=True, wait=False)
+    if flags["metrics_port"]:
+        metrics.serve(int(str(flags["metrics_port"])))
     code = asyncio.run(_run(target, options, write_back, (interval, passes)))
     raise click.exceptions.Exit(code)
 
@@ -65,6 +74,7 @@ async def _run(
             result, report = await whole_pass(repository, options, memory, write_back)
             tell(report, write_back, result.settings)
             code = worst(result.exits)
+            metrics.note_pass(result.plan, code, pushed=result.commit is not None)
             log.info(
                 "pass done",
                 exit=int(code),
@@ -73,6 +83,7 @@ async def _run(
             )
         except ReconcileError as exc:
             code = exc.exit
+            metrics.note_pass(None, code, pushed=False)
             log.error("pass failed", error=str(exc), exit=int(code))
         done += 1
         if passes and done >= passes:

@@ -1,0 +1,40 @@
+"""What `wharfinger run` tells Prometheus (does I/O). No label has a host, a port or a workload."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from prometheus_client import Counter as Total
+from prometheus_client import Gauge, start_http_server
+
+from reconciler.errors import Exit
+from reconciler.model.plans import Op, Plan
+
+PASSES = Total("wharfinger_passes", "Passes made, by exit code.", ["exit"])
+LAST_PASS = Gauge("wharfinger_last_pass_timestamp_seconds", "End of the last pass.")
+LAST_SUCCESS = Gauge(
+    "wharfinger_last_success_timestamp_seconds",
+    "End of the last pass with exit code 0.",
+)
+ROWS = Gauge("wharfinger_plan_rows", "Rows of the last plan, by op.", ["op"])
+COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
+
+
+def serve(port: int, address: str = "0.0.0.0") -> None:
+    """Serve `/metrics` in a thread of its own."""
+    start_http_server(port, address)
+
+
+def note_pass(plan: Plan | None, code: Exit, *, pushed: bool) -> None:
+    """Note the end of a pass."""
+    PASSES.labels(exit=str(int(code))).inc()
+    LAST_PASS.set(time.time())
+    if code is Exit.DONE:
+        LAST_SUCCESS.set(time.time())
+    if pushed:
+        COMMITS.inc()
+    if plan is not None:
+        counts = Counter(row.op for row in plan.rows)
+        for op in Op:
+            ROWS.labels(op=str(op)).set(counts[op])

@@ -18,7 +18,6 @@ from typing import Any
 import pygit2
 
 from reconciler.errors import Unavailable
-from reconciler.repo.remote import check_branch
 
 # What libgit2 says of a clone with missing or damaged objects, refs or files.
 BROKEN = (KeyError, pygit2.GitError, OSError)
@@ -116,9 +115,3 @@ class Clone:
             return repo
         self.renew()
         return self.repo
-
-
-def create_bare(folder: Path, branch: str) -> None:
-    """Make a new bare repository with this branch as its default. Raises Usage."""
-    check_branch(branch)
-    pygit2.init_repository(str(folder), bare=True, initial_head=branch)

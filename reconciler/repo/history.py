@@ -132,11 +132,10 @@ class HistoryReader:
             each = self._commits[index]
             if each.claim is not None and self._judge.signed(each.claim, keys):
                 return index + 1
-            for change in each.fact.changes:
-                if change.path == SETTINGS and change.new is not None:
-                    text = read_blob(repo.odb, change.new)
-                    if any(body in text for body in bodies):
-                        return index + 1
+            blobs = [c.new for c in each.fact.changes if c.path == SETTINGS and c.new]
+            texts = [read_blob(repo.odb, blob) for blob in blobs]
+            if any(body in text for text in texts for body in bodies):
+                return index + 1
         return 0
 
 

@@ -28,9 +28,10 @@ ABSENT = "-"
 _OURS = re.compile(r"(Wharfinger-[A-Za-z]{1,40}): (\S(?:.*\S)?)\Z")
 # What forges and people append to a message: it does not touch what is ours.
 _THEIRS = re.compile(r"(?:[A-Z][A-Za-z-]{0,60}-[Bb]y: .*|-{3,})\Z")
-_MARK = re.compile(rf"^\s*{DIGEST}\s*:", re.MULTILINE | re.IGNORECASE)
+_MARK = re.compile(rf"^[ \t]*{DIGEST}[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _DIGEST_VALUE = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
+_LONGEST = 1 << 20
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
 
 DiffLine = tuple[bytes, str, str]
@@ -62,7 +63,7 @@ def parse_trailers(message: str) -> Trailers | None:
 
     Paragraphs of `Signed-off-by:` and the like may follow; a squash adds them.
     """
-    if len(_MARK.findall(message)) != 1:
+    if len(message) > _LONGEST or len(_MARK.findall(message)) != 1:
         return None
     block = _last_block(message)
     found: dict[str, list[str]] = {}
@@ -82,14 +83,14 @@ def _last_block(message: str) -> list[str]:
     block: list[str] = []
     for line in reversed(lines):
         if line.strip():
-            block.insert(0, line)
+            block.append(line)
         elif any(_OURS.match(each) for each in block):
             break
         elif not all(_THEIRS.match(each) for each in block):
             return []
         else:
             block = []
-    return block
+    return block[::-1]
 
 
 def _checked(found: dict[str, list[str]], lines: list[str]) -> Trailers | None:
@@ -141,6 +142,6 @@ def compose(
 
 
 def _plain(text: str) -> str:
-    """One line of printable ASCII that is no trailer of ours."""
+    """One line of printable ASCII that does not look like our digest."""
     line = _UNSAFE.sub(" ", text).strip()[:500].rstrip()
-    return re.sub("wharfinger-", "wharfinger ", line, flags=re.IGNORECASE)
+    return f"> {line}" if _MARK.match(line) else line

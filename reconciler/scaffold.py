@@ -86,30 +86,16 @@ def _folder(wishes: Wishes) -> str:
 def _argocd(wishes: Wishes) -> bytes:
     """One Application per cluster's folder and one, not recursive, for the gateway itself."""
     folder = f"{_folder(wishes)}manifests/{GATEWAY}"
-    sync = {
-        "automated": {"prune": True, "selfHeal": True, "allowEmpty": False},
-        "syncOptions": [
-            "CreateNamespace=true",
-            "ServerSideApply=true",
-            "ApplyOutOfSyncOnly=true",
-        ],
-        "retry": {
-            "limit": -1,
-            "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m"},
-        },
-    }
-    destination = {"server": "https://kubernetes.default.svc", "namespace": NAMESPACE}
-    source = {"repoURL": wishes.repo_url, "targetRevision": wishes.branch}
     gateway = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Application",
         "metadata": {"name": f"ingress-{GATEWAY}", "namespace": "argocd"},
-        "spec": {
-            "project": "default",
-            "source": {**source, "path": folder, "directory": {"recurse": False}},
-            "destination": destination,
-            "syncPolicy": sync,
-        },
+        "spec": _application(wishes, folder, recurse=False),
+    }
+    generator = {
+        "repoURL": wishes.repo_url,
+        "revision": wishes.branch,
+        "directories": [{"path": f"{folder}/*"}],
     }
     clusters = {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -118,33 +104,44 @@ def _argocd(wishes: Wishes) -> bytes:
         "spec": {
             "goTemplate": True,
             "goTemplateOptions": ["missingkey=error"],
-            "generators": [
-                {
-                    "git": {
-                        "repoURL": wishes.repo_url,
-                        "revision": wishes.branch,
-                        "directories": [{"path": f"{folder}/*"}],
-                    }
-                }
-            ],
+            "generators": [{"git": generator}],
             # A folder that is gone for a moment must not take a cluster's routes with it.
             "syncPolicy": {"preserveResourcesOnDeletion": True},
             "template": {
                 "metadata": {"name": f"ingress-{GATEWAY}-{{{{.path.basename}}}}"},
-                "spec": {
-                    "project": "default",
-                    "source": {
-                        **source,
-                        "path": "{{.path.path}}",
-                        "directory": {"recurse": True},
-                    },
-                    "destination": destination,
-                    "syncPolicy": sync,
-                },
+                "spec": _application(wishes, "{{.path.path}}", recurse=True),
             },
         },
     }
     return yamlio.dump_all((gateway, clusters)).encode()
+
+
+def _application(wishes: Wishes, path: str, *, recurse: bool) -> dict[str, object]:
+    return {
+        "project": "default",
+        "source": {
+            "repoURL": wishes.repo_url,
+            "targetRevision": wishes.branch,
+            "path": path,
+            "directory": {"recurse": recurse},
+        },
+        "destination": {
+            "server": "https://kubernetes.default.svc",
+            "namespace": NAMESPACE,
+        },
+        "syncPolicy": {
+            "automated": {"prune": True, "selfHeal": True, "allowEmpty": False},
+            "syncOptions": [
+                "CreateNamespace=true",
+                "ServerSideApply=true",
+                "ApplyOutOfSyncOnly=true",
+            ],
+            "retry": {
+                "limit": -1,
+                "backoff": {"duration": "5s", "factor": 2, "maxDuration": "3m"},
+            },
+        },
+    }
 
 
 def _flux(wishes: Wishes) -> bytes:

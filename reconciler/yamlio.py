@@ -264,6 +264,10 @@ def scalar(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no canonical spelling")
 
 
+# A key whose value is a list on the next line, and the first dash of that list.
+_INDENTED = re.compile(r"^( *)[^\s#-][^#\n]*:[ ]*(?:#.*)?\r?\n( *)- ", re.MULTILINE)
+
+
 def edit(data: bytes) -> list[Any]:
     """Documents for in-place editing, comments and order kept. Raises Unreadable."""
     try:
@@ -272,10 +276,15 @@ def edit(data: bytes) -> list[Any]:
         raise Unreadable(str(exc).splitlines()[0][:200]) from exc
 
 
-def edited(documents: Sequence[Any]) -> bytes:
-    """The bytes of documents from `edit`."""
+def edited(documents: Sequence[Any], like: bytes = b"") -> bytes:
+    """The bytes of documents from `edit`, indented as the text `like` is."""
     out = io.StringIO()
-    _round_trip().dump_all(documents, out)
+    parser = _round_trip()
+    dash = _INDENTED.search(like.decode("utf-8", "replace"))
+    if dash is not None and len(dash[2]) > len(dash[1]):
+        offset = len(dash[2]) - len(dash[1])
+        parser.indent(mapping=2, sequence=offset + 2, offset=offset)
+    parser.dump_all(documents, out)
     return out.getvalue().encode()
 
 

@@ -90,7 +90,7 @@ def _edited(
     documents = yamlio.edit(data)
     for unit, placed in units:
         _annotate(_body(documents, placed), changes[unit])
-    made = yamlio.edited(documents)
+    made = yamlio.edited(documents, data)
     return made.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if crlf else made
 
 

@@ -184,7 +184,7 @@ def test_more_connections_than_allowed_are_closed_and_idle_ones_end(
             Conversation(limited)
         quiet = open_ones.enter_context(Conversation(idle))
         with pytest.raises((EOFError, OSError)):
-            quiet._line()
+            quiet.hear()
 
 
 def test_the_workload_hears_of_the_client_by_proxy_protocol(envoy: RealEnvoy) -> None:

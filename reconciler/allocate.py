@@ -117,14 +117,16 @@ class Pool:
 
     def choose(self, owner: Owner, spoken_for: Set[int]) -> int | None:
         """A free port for the owner that is not `spoken_for`, `None` when there is none."""
-        for band in (self._dynamic, self._static):
-            for never_owned in (True, False):
-                for port in _from(band, identity_hash(owner)):
-                    if (port in self._entries) is never_owned or port in spoken_for:
-                        continue
-                    if self.is_free(port, owner):
-                        return port
+        for port in self._preferred(identity_hash(owner)):
+            if port not in spoken_for and self.is_free(port, owner):
+                return port
         return None
+
+    def _preferred(self, number: int) -> Iterator[int]:
+        """All ports, the dynamic band before the static one, never owned ones first in each."""
+        for band in (self._dynamic, self._static):
+            yield from (p for p in _from(band, number) if p not in self._entries)
+            yield from (p for p in _from(band, number) if p in self._entries)
 
 
 def _from(band: list[int], number: int) -> Iterator[int]:

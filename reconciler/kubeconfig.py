@@ -191,11 +191,15 @@ def _merge(texts: list[tuple[str, bytes, Path | None]]) -> Kubeconfig:
     for where, data, folder in texts:
         document = _document(where, data)
         current = current or _text(document.get("current-context"))
-        for part, entries in found.items():
-            for name, body in _entries(document, part, where):
-                if name not in entries and folder is not None:
-                    folders[part, name] = folder
-                entries.setdefault(name, body)
+        named = [
+            (part, name, body)
+            for part in found
+            for name, body in _entries(document, part, where)
+        ]
+        for part, name, body in named:
+            if name not in found[part] and folder is not None:
+                folders[part, name] = folder
+            found[part].setdefault(name, body)
     where = os.pathsep.join(where for where, _, _ in texts)
     return Kubeconfig(where=where, current=current, folders=folders, **found)
 

@@ -14,8 +14,8 @@ from reconciler.kubeconfig import RefusedKubeconfig
 from reconciler.model.proofs import Proof, ProofTarget, Stage
 from reconciler.model.units import UnitId
 from reconciler.names import wish_path
-from reconciler.prove.checks import Evidence, Judged, judge
-from reconciler.prove.connect import Dial, dial_all
+from reconciler.prove.checks import Dial, Evidence, Judged, judge
+from reconciler.prove.connect import dial_all
 from reconciler.prove.sources import gather
 from reconciler.settings import Gateway, Settings
 from reconciler.settings import Proof as ProofSettings

@@ -10,7 +10,6 @@ from typing import Any
 from reconciler import yamlio
 from reconciler.model.proofs import ProofTarget, Stage
 from reconciler.names import endpoints_path
-from reconciler.prove.connect import Dial
 from reconciler.prove.engines import Applied, Object
 from reconciler.prove.gateways import (
     Platform,
@@ -22,6 +21,19 @@ from reconciler.prove.gateways import (
 from reconciler.settings import Gateway, Renderer
 
 Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """One connection to try: where, and the SNI host for TLS (empty for plain TCP)."""
+
+    address: str
+    port: int
+    sni: str = ""
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}" + (f" for {self.sni}" if self.sni else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,22 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+
+from reconciler.prove.checks import Dial
 
 AT_ONCE = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dial:
-    """One connection to try: where, and the SNI host for TLS (empty for plain TCP)."""
-
-    address: str
-    port: int
-    sni: str = ""
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}" + (f" for {self.sni}" if self.sni else "")
 
 
 async def dial_all(dials: tuple[Dial, ...], outlive_seconds: float) -> dict[Dial, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import printable
 from reconciler.cli.options import Target, repository_options
 from reconciler.cli.people import parse_unit
 from reconciler.codes import Code
@@ -18,6 +17,7 @@ from reconciler.ledger import read_ledger, touches
 from reconciler.model.repository import Head, History
 from reconciler.model.units import UnitId
 from reconciler.names import unit_stem
+from reconciler.printable import printable
 
 
 @click.command("explain")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from reconciler.cli.options import Target, output_option, repository_options
-from reconciler.cli.output import print_json, print_table
+from reconciler.cli.output import print_list, print_table
 from reconciler.headers import parse_wish_header
 from reconciler.holds import parse_hold
 from reconciler.ledger import Entry, read_ledger, touches
@@ -23,7 +23,7 @@ Table = tuple[Sequence[str], list[Sequence[object]]]
     "what", type=click.Choice(["routes", "ports", "hosts", "clusters", "holds"])
 )
 @repository_options
-@output_option("text", "json")
+@output_option
 def command(what: str, target: Target, output: str) -> None:
     """List routes, ports, hosts, clusters or holds as Git has them."""
     repository = target.open()
@@ -31,11 +31,9 @@ def command(what: str, target: Target, output: str) -> None:
     if output == "json":
         keys = [column.lower() for column in columns]
         items = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
-        print_json(
-            {"apiVersion": "wharfinger.dev/v1alpha1", "kind": "List", "items": items}
-        )
+        print_list("List", items)
     else:
-        print_table(columns, rows)
+        print_table(columns, rows, output)
 
 
 def _plain(value: object) -> object:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler import log
-from reconciler.render import RENDERER_VERSION
-from reconciler.repo import Remote, Repository, default_cache
+if TYPE_CHECKING:
+    from reconciler.repo import Repository
 
+NO_COLOR = "reconciler.no_color"
+OUTPUTS = ("text", "json", "markdown")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -34,6 +35,10 @@ class Target:
 
     def open(self, *, author: tuple[str, str] | None = None) -> Repository:
         """The repository, fetched."""
+        # Loaded here, so that commands without a repository start without libgit2.
+        from reconciler.render import RENDERER_VERSION
+        from reconciler.repo import Remote, Repository, default_cache
+
         name, email = author or ("wharfinger", "wharfinger@localhost")
         remote = Remote(
             url=self.repo,
@@ -47,23 +52,48 @@ class Target:
         return repository
 
 
-def repository_options(function: F) -> F:
-    """`--repo --branch --path --debug`; the command gets `target`."""
+def global_options(function: F) -> F:
+    """`--debug --log-format --no-color`, which every command has."""
 
     @functools.wraps(function)  # carries over the options that are there already
     def wrapped(
-        *args: Any, repo: str, branch: str, path: str, debug: bool, **rest: Any
+        *args: Any, debug: bool, log_format: str, no_color: bool, **rest: Any
     ) -> Any:
-        log.configure(verbose=debug)
-        return function(
-            *args, target=Target(repo=repo, branch=branch, path=path), **rest
-        )
+        from reconciler import log
+
+        as_json = None if log_format == "auto" else log_format == "json"
+        log.configure(verbose=debug, json_lines=as_json)
+        click.get_current_context().find_root().meta[NO_COLOR] = no_color
+        return function(*args, **rest)
 
     decorated: Any = wrapped
     for decorate in (
+        option("--no-color", is_flag=True, help="No colours; NO_COLOR does the same."),
+        option(
+            "--log-format",
+            type=click.Choice(["auto", "text", "json"]),
+            default="auto",
+            help="Logs on stderr; auto is text on a terminal, JSON elsewhere.",
+        ),
         option(
             "--debug", is_flag=True, help="Show more, and where an error came from."
         ),
+    ):
+        decorated = decorate(decorated)
+    result: F = decorated
+    return result
+
+
+def repository_options(function: F) -> F:
+    """`--repo --branch --path` and the global ones; the command gets `target`."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, repo: str, branch: str, path: str, **rest: Any) -> Any:
+        target = Target(repo=repo, branch=branch, path=path)
+        return function(*args, target=target, **rest)
+
+    decorated: Any = global_options(wrapped)
+    for decorate in (
         option(
             "--path", default=".", metavar="FOLDER", help="Folder of the repository."
         ),
@@ -74,7 +104,10 @@ def repository_options(function: F) -> F:
             help="Branch to read and write.",
         ),
         option(
-            "--repo", default=".", metavar="URL|PATH", help="The ingress repository."
+            "--repo",
+            default=".",
+            metavar="URL|PATH",
+            help="The ingress repository [default: the one here].",
         ),
     ):
         decorated = decorate(decorated)
@@ -82,16 +115,17 @@ def repository_options(function: F) -> F:
     return result
 
 
-def output_option(*formats: str) -> Callable[[F], F]:
-    """`-o`; the first format is the default."""
-    return option(
+def output_option(function: F) -> F:
+    """`-o`: every command takes every format, so that its twin fits all of them."""
+    decorate = option(
         "-o",
         "--output",
-        type=click.Choice(formats),
-        default=formats[0],
+        type=click.Choice(OUTPUTS),
+        default=OUTPUTS[0],
         show_default=True,
         help="Format of the result on stdout.",
     )
+    return decorate(function)
 
 
 def pass_options(function: F) -> F:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from reconciler.cli import printable
 from reconciler.cli.output import print_json
 from reconciler.cli.plan_output import to_json, to_markdown, to_text
-from reconciler.errors import Exit, worst
+from reconciler.errors import Exit, ReconcileError, worst
 from reconciler.model.plans import Op
 from reconciler.model.units import UnitId
-from reconciler.run import PassOptions, PassResult
+from reconciler.printable import printable, without_secrets
+from reconciler.run import NO_PLAN, PassOptions, PassResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +70,26 @@ def finish(
     raise click.exceptions.Exit(worst(codes))
 
 
+@contextmanager
+def plan_object(output: str, **extra: object) -> Iterator[None]:
+    """With `-o json` a program finds a Plan on stdout also when there was none to make."""
+    try:
+        yield
+    except ReconcileError as exc:
+        if output == "json":
+            print_json(to_json(NO_PLAN, **extra, error=_error(exc)))
+        raise
+
+
+def _error(exc: ReconcileError) -> dict[str, object]:
+    return {"exit": int(exc.exit), "message": without_secrets(str(exc))}
+
+
 def show(result: PassResult, output: str, **extra: object) -> None:
     """The plan on stdout, a failure on stderr."""
     if output == "json":
-        print_json(to_json(result.plan, **extra))
+        failed = {"error": _error(result.failure)} if result.failure else {}
+        print_json(to_json(result.plan, **extra, **failed))
     elif output == "markdown":
         click.echo(to_markdown(result.plan))
     else:
@@ -80,4 +97,6 @@ def show(result: PassResult, output: str, **extra: object) -> None:
         if extra.get("commit"):
             click.echo(f"Committed {str(extra['commit'])[:10]}")
     if result.failure is not None:
-        click.echo(f"error: {printable(str(result.failure))}", err=True)
+        click.echo(
+            f"error: {printable(without_secrets(str(result.failure)))}", err=True
+        )

@@ -13,7 +13,7 @@ from reconciler.cli.options import (
     pass_options,
     repository_options,
 )
-from reconciler.cli.passes import PassFlags, finish
+from reconciler.cli.passes import PassFlags, finish, plan_object
 from reconciler.cli.plan_output import has_changes
 from reconciler.errors import Exit
 from reconciler.run import Memory, one_pass
@@ -23,11 +23,12 @@ from reconciler.run import Memory, one_pass
 @repository_options
 @pass_options
 @option("--exit-code", is_flag=True, help="Exit code 10 when routes would change.")
-@output_option("text", "json", "markdown")
+@output_option
 def command(target: Target, output: str, exit_code: bool, **flags: object) -> None:
     """Show what a pass would commit; change nothing."""
     wanted = PassFlags.of(flags)
-    repository = target.open()
-    result = asyncio.run(one_pass(repository, wanted.options(commit=False), Memory()))
+    options = wanted.options(commit=False)
+    with plan_object(output):
+        result = asyncio.run(one_pass(target.open(), options, Memory()))
     changed = (Exit.CHANGES,) if exit_code and has_changes(result.plan) else ()
     finish(result, output, wanted, changed)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from reconciler.cli import printable
+from reconciler.cli.markdown import cell, table
+from reconciler.codes import Code
 from reconciler.model.plans import WRITES, Op, Plan, Row
+from reconciler.printable import one_line
 from reconciler.settings import API_VERSION
 
 _SYMBOLS = {
@@ -19,7 +22,18 @@ _SYMBOLS = {
     Op.REJECT: "x",
     Op.SKIP: "?",
 }
+_WORDS = {
+    Op.CREATE: "to create",
+    Op.UPDATE: "to update",
+    Op.DELETE: "to delete",
+    Op.RELEASE: "to release",
+    Op.HOLD: "held",
+    Op.WITHHOLD: "withheld",
+    Op.REJECT: "rejected",
+    Op.SKIP: "skipped",
+}
 _LOUD = (Op.DELETE, Op.RELEASE, Op.WITHHOLD)
+_MOST_LOUD = 50  # lines of a caution; a comment that is too long is not posted at all
 
 
 def to_json(plan: Plan, **extra: object) -> dict[str, Any]:
@@ -58,83 +72,101 @@ def has_changes(plan: Plan) -> bool:
 
 
 def to_text(plan: Plan) -> str:
-    """For people in a terminal or a log."""
-    lines = [_line(row) for row in plan.rows]
+    """For people in a terminal or a log: aligned columns, counts, and what to do next."""
+    lines = _aligned([_cells(row) for row in plan.rows])
     lines.append(_summary(plan))
     if plan.withheld:
-        lines.append(
-            f"Withheld: pass exactly these with {_accept(plan)}={plan.withheld}"
-        )
+        lines.append(f"Withheld: exactly these pass with {_accept(plan)}")
     if plan.digest:
-        lines.append(
-            f"Plan {plan.digest[:12]} on {plan.base[:10] or 'an empty branch'}"
-        )
+        base = plan.base[:10] or "an empty branch"
+        lines.append(f"Plan {plan.digest[:12]} on {base}")
     return "\n".join(lines)
 
 
-def _accept(plan: Plan) -> str:
-    rewrites = any(row.code == "WHF205" for row in plan.rows)
-    deletions = any(row.code == "WHF206" for row in plan.rows)
-    if rewrites and deletions:
-        return "--accept-deletions and --accept-rewrites"
-    return "--accept-rewrites" if rewrites else "--accept-deletions"
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        f"{_SYMBOLS[row.op]} {row.op}",
+        _unit(row) + (f" ({row.route})" if row.route else ""),
+        _address(row),
+        f"{row.reason} [{row.code}]",
+    )
 
 
-def _line(row: Row) -> str:
-    unit = "/".join(part for part in (row.cluster, row.namespace, row.name) if part)
-    where = f"  {row.host}:{row.port}" if row.host and row.port else ""
-    route = f" ({row.route})" if row.route else ""
-    text = f"  {_SYMBOLS[row.op]} {row.op:<8} {unit}{route}{where}  {row.reason} [{row.code}]"
-    return printable(text).replace("\n", " ")
+def _unit(row: Row) -> str:
+    """`eu1/shop/orders`; a cluster alone is its API or the whole cluster."""
+    return "/".join(part for part in (row.cluster, row.namespace, row.name) if part)
+
+
+def _address(row: Row) -> str:
+    if row.port is None:
+        return row.host or ""
+    return f"{row.host}:{row.port}" if row.host else str(row.port)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    safe = [[one_line(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    padded = (map(str.ljust, row, widths) for row in safe)
+    return [f"  {'  '.join(row)}".rstrip() for row in padded]
 
 
 def _summary(plan: Plan) -> str:
     counts = Counter(row.op for row in plan.rows)
-    parts = [f"{counts[op]} to {op}" for op in Op if op in WRITES and counts[op]]
-    words = {
-        Op.HOLD: "held",
-        Op.WITHHOLD: "withheld",
-        Op.REJECT: "rejected",
-        Op.SKIP: "skipped",
-    }
-    parts += [f"{counts[op]} {word}" for op, word in words.items() if counts[op]]
+    parts = [f"{counts[op]} {word}" for op, word in _WORDS.items() if counts[op]]
     return f"Plan: {', '.join(parts)}." if parts else "Plan: nothing to do."
+
+
+def _accept(plan: Plan) -> str:
+    """The flags that let the withheld set pass."""
+    flags = {
+        Code.DELETIONS_WITHHELD: "--accept-deletions",
+        Code.REWRITES_WITHHELD: "--accept-rewrites",
+    }
+    codes = {row.code for row in plan.rows}
+    named = [flag for code, flag in flags.items() if code in codes]
+    return " ".join(f"{flag}={plan.withheld}" for flag in named or flags.values())
 
 
 def to_markdown(plan: Plan) -> str:
     """For a pull request's comment: caution first, one row per route."""
-    loud = [row for row in plan.rows if row.op in _LOUD]
     parts = []
+    loud = [row for row in plan.rows if row.op in _LOUD]
     if loud:
-        lines = "".join(f"\n> - {_cell(_line(row).strip())}" for row in loud[:50])
-        parts.append(f"> [!CAUTION]\n> Routes close or wait for a person:{lines}")
+        parts.append(_caution(loud))
     parts.append(f"**{_summary(plan)}**")
     if plan.rows:
-        head = (
-            "| | Cluster | Workload | Route | Address | Reason |\n|--|--|--|--|--|--|"
-        )
-        body = "".join(f"\n{_table_row(row)}" for row in plan.rows)
-        parts.append(head + body)
+        titles = ("", "Cluster", "Workload", "Route", "Address", "Reason")
+        parts.append(table(titles, [_table_row(row) for row in plan.rows]))
     if plan.withheld:
-        parts.append(f"Withheld set: `{plan.withheld}`")
-    parts.append(f"<sub>plan {plan.digest[:12]} on {plan.base[:10]}</sub>")
+        parts.append(f"Withheld: exactly these pass with `{_accept(plan)}`")
+    if plan.digest:
+        base = plan.base[:10] or "an empty branch"
+        parts.append(f"<sub>Plan {plan.digest[:12]} on {base}</sub>")
     return "\n\n".join(parts)
 
 
-def _table_row(row: Row) -> str:
-    name = f"{row.namespace}/{row.name}" if row.name else "API"
-    where = f"{row.host}:{row.port}" if row.host and row.port else ""
-    cells = (
+def _caution(loud: Sequence[Row]) -> str:
+    lines = [
+        "> [!CAUTION]",
+        "> Routes close, ports become free, or a person must agree:",
+    ]
+    for row in loud[:_MOST_LOUD]:
+        address = f", {cell(_address(row))}" if _address(row) else ""
+        route = f" ({cell(row.route)})" if row.route else ""
+        lines.append(
+            f"> - {row.op} {cell(_unit(row))}{route}{address}: {cell(row.reason)}"
+        )
+    if len(loud) > _MOST_LOUD:
+        lines.append(f"> - and {len(loud) - _MOST_LOUD} more")
+    return "\n".join(lines)
+
+
+def _table_row(row: Row) -> tuple[str, ...]:
+    return (
         f"{_SYMBOLS[row.op]} {row.op}",
         row.cluster,
-        name,
+        f"{row.namespace}/{row.name}" if row.name else "",
         row.route or "",
-        where,
+        _address(row),
         f"{row.reason} ({row.code})",
     )
-    return "| " + " | ".join(_cell(each) for each in cells) + " |"
-
-
-def _cell(text: str) -> str:
-    safe = printable(text).replace("\n", " ").replace("|", "\\|").replace("<", "&lt;")
-    return safe.replace("@", "@\u200b")

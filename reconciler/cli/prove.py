@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from reconciler.cli.options import Target, option, output_option, repository_options
-from reconciler.cli.output import print_json, print_table
+from reconciler.cli.output import print_list, print_table
 from reconciler.cli.report_output import tell
 from reconciler.errors import worst
 from reconciler.report import Report, prove_and_write_back
@@ -26,7 +26,7 @@ from reconciler.run import Memory, PassOptions, PassResult, one_pass
     show_default=True,
     help="Patch VirtualServices of a directory.",
 )
-@output_option("text", "json")
+@output_option
 def command(
     target: Target, clusters: tuple[str, ...], write_back: str, output: str
 ) -> None:
@@ -50,22 +50,17 @@ async def _prove(
 
 def _show(report: Report, output: str) -> None:
     if output == "json":
-        print_json(
+        items = [
             {
-                "apiVersion": "wharfinger.dev/v1alpha1",
-                "kind": "Proofs",
-                "items": [
-                    {
-                        "unit": str(proof.unit),
-                        "gateway": proof.gateway,
-                        "stage": str(proof.stage),
-                        "message": proof.message,
-                        "commit": proof.commit,
-                    }
-                    for proof in report.proofs
-                ],
+                "unit": str(proof.unit),
+                "gateway": proof.gateway,
+                "stage": str(proof.stage),
+                "message": proof.message,
+                "commit": proof.commit,
             }
-        )
+            for proof in report.proofs
+        ]
+        print_list("Proofs", items)
         return
     print_table(
         ("UNIT", "GATEWAY", "STAGE", "MESSAGE"),
@@ -73,4 +68,5 @@ def _show(report: Report, output: str) -> None:
             (proof.unit, proof.gateway, proof.stage, proof.message)
             for proof in report.proofs
         ],
+        output,
     )

@@ -13,7 +13,7 @@ from reconciler.cli.options import (
     pass_options,
     repository_options,
 )
-from reconciler.cli.passes import PassFlags, finish
+from reconciler.cli.passes import PassFlags, finish, plan_object
 from reconciler.cli.report_output import tell
 from reconciler.model.units import UnitId
 from reconciler.repo import Repository
@@ -36,16 +36,17 @@ from reconciler.run import Memory, PassOptions, PassResult, one_pass
     show_default=True,
     help="Patch VirtualServices of a directory; auto: not in a Git work tree under CI.",
 )
-@output_option("text", "json", "markdown")
+@output_option
 def command(
     target: Target, output: str, no_wait: bool, write_back: str, **flags: object
 ) -> None:
     """Make one pass: plan, commit, prove, write back."""
     wanted = PassFlags.of(flags)
     options = wanted.options(commit=True, wait=not no_wait)
-    result, report = asyncio.run(
-        whole_pass(target.open(), options, Memory(), write_back)
-    )
+    with plan_object(output, commit=None):
+        result, report = asyncio.run(
+            whole_pass(target.open(), options, Memory(), write_back)
+        )
     tell(report, write_back, result.settings)
     finish(result, output, wanted, commit=result.commit)
 

@@ -18,7 +18,7 @@ from reconciler.model.repository import FileWrite
 @click.command("release")
 @click.argument("unit", metavar="UNIT|CLUSTER|CLUSTER/NAMESPACE|all")
 @repository_options
-@output_option("text", "json")
+@output_option
 def command(unit: str, target: Target, output: str) -> None:
     """End the hold of a unit (or remove a hold file), then commit what its owner wants."""
     path = hold_path(unit)

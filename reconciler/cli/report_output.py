@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli import printable
 from reconciler.model.proofs import Stage
+from reconciler.printable import printable
 from reconciler.report import Report
 from reconciler.settings import Settings
 from reconciler.writeback import decide
@@ -25,7 +25,11 @@ def tell(report: Report, mode: str, settings: Settings | None) -> None:
         if outcome.problem:
             click.echo(f"note: {outcome.unit}: {printable(outcome.problem)}", err=True)
     for change in report.changes:
-        if mode == "auto" and settings is not None and not _is_written(change.inventory, mode, settings):
+        if (
+            mode == "auto"
+            and settings is not None
+            and not _is_written(change.inventory, mode, settings)
+        ):
             said = ", ".join(
                 f"{key.partition('/')[2]}={value}"
                 for key, value in change.annotations.items()

@@ -6,13 +6,14 @@ from importlib.metadata import version
 
 import click
 
-from reconciler.cli.options import output_option
+from reconciler.cli.options import global_options, output_option
 from reconciler.cli.output import print_json
 from reconciler.render import RENDERER_VERSION
 
 
 @click.command("version")
-@output_option("text", "json")
+@global_options
+@output_option
 def command(output: str) -> None:
     """Print the version."""
     found = version("wharfinger")

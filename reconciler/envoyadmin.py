@@ -28,11 +28,14 @@ class Admin:
     def listener_faults(self) -> Mapping[str, str]:
         """Why listeners were refused, by their names. Raises Unavailable."""
         body: Any = json.loads(self._get("/config_dump?resource=dynamic_listeners"))
-        return {
-            str(each["name"]): str(each["error_state"].get("details", "refused"))
-            for each in body.get("configs", [])
-            if "error_state" in each
-        }
+        faults: dict[str, str] = {}
+        for each in body.get("configs", []):
+            if error := each.get("error_state"):
+                # One that never was accepted has its name only in what was refused.
+                failed = error.get("failed_configuration", {})
+                name = str(each.get("name") or failed.get("name"))
+                faults[name] = str(error.get("details", "refused"))
+        return faults
 
     def _get(self, path: str) -> bytes:
         connection = self._connection()

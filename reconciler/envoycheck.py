@@ -48,15 +48,25 @@ def _validated(program: Path, joined: Joined) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump({"static_resources": resources}, file)
         file.flush()
-        quiet = ("--log-level", "critical", "--use-dynamic-base-id")
+        quiet = (
+            "--log-level",
+            "critical",
+            "--log-format",
+            "%v",
+            "--use-dynamic-base-id",
+        )
         argv = (str(program), "--mode", "validate", "-c", file.name, *quiet)
         try:
             done = subprocess.run(
                 argv, capture_output=True, text=True, check=False, timeout=SECONDS
             )
         except subprocess.TimeoutExpired as exc:
-            raise TimedOut(f"Envoy did not validate in {SECONDS:.0f} s", where=argv[0]) from exc
+            raise TimedOut(
+                f"Envoy did not validate in {SECONDS:.0f} s", where=argv[0]
+            ) from exc
         except OSError as exc:
             raise Usage(f"cannot run {argv[0]}: {exc.strerror}") from exc
-    said = (done.stdout + done.stderr).strip()
-    return "" if done.returncode == 0 else said[-300:] or f"exit {done.returncode}"
+    said = " ".join((done.stdout + done.stderr).split()).rpartition(f"'{file.name}': ")[
+        2
+    ]
+    return "" if done.returncode == 0 else said[:300] or f"exit {done.returncode}"

@@ -208,6 +208,7 @@ class _Pass:
         self._memory = memory
         self._snapshot = snapshot
         self._looks: dict[UnitId, Look] = dict(memory.looks)
+        self._known: frozenset[str] | None = None  # clusters of the first HEAD
 
     async def settle(self, planned: PassResult) -> PassResult:
         """Push what was planned; on a lost race plan again on the new HEAD."""
@@ -265,7 +266,7 @@ class _Pass:
             looks=tuple(self._looks.values()),
             proven=await self._proven(head, settings, history),
             released=self._options.released,
-            only=self._options.only,
+            only=self._scope(head),
             assume_confirmed=not self._options.commit,
             accept_deletions=self._options.accept_deletions,
             accept_rewrites=self._options.accept_rewrites,
@@ -277,6 +278,22 @@ class _Pass:
             history=history,
             claims=claims,
         )
+
+    def _scope(self, head: Head) -> frozenset[str] | None:
+        """Clusters to plan. One that came to the branch after we observed did not vanish."""
+        only = self._options.only
+        recorded = frozenset(
+            path.removeprefix("clusters/").removesuffix(".yaml")
+            for path in head.files
+            if path.startswith("clusters/")
+        )
+        if self._known is None:
+            self._known = recorded
+        seen = frozenset(view.entry.name for view in self._snapshot.clusters)
+        if recorded <= self._known | seen:
+            return only
+        ours = self._known | seen
+        return ours if only is None else ours & only
 
     async def _proven(
         self, head: Head, settings: Settings, history: History

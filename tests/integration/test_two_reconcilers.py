@@ -42,7 +42,7 @@ def together(passes: list[Ingress]) -> list[Done]:
 
 
 def test_two_directories_share_one_pool_of_ports(tmp_path: Path) -> None:
-    """Each reconciler has its own branch of the inventory: a relative path, its own cwd."""
+    """One relative path in the settings, and another working directory for each of them."""
     first = Ingress(root=tmp_path).start()
     (first.clusters / "eu1").rename(tmp_path / "unused")
     first.commit({"wharfinger.yaml": settings(first, Path("clusters"))}, "Share")

@@ -75,21 +75,16 @@ def plan_object(output: str, **extra: object) -> Iterator[None]:
     """With `-o json` a program finds a Plan on stdout also when there was none to make."""
     try:
         yield
-    except ReconcileError as exc:
+    except ReconcileError:
         if output == "json":
-            print_json(to_json(NO_PLAN, **extra, error=_error(exc)))
+            print_json(to_json(NO_PLAN, **extra))
         raise
-
-
-def _error(exc: ReconcileError) -> dict[str, object]:
-    return {"exit": int(exc.exit), "message": without_secrets(str(exc))}
 
 
 def show(result: PassResult, output: str, **extra: object) -> None:
     """The plan on stdout, a failure on stderr."""
     if output == "json":
-        failed = {"error": _error(result.failure)} if result.failure else {}
-        print_json(to_json(result.plan, **extra, **failed))
+        print_json(to_json(result.plan, **extra))
     elif output == "markdown":
         click.echo(to_markdown(result.plan))
     else:

@@ -207,6 +207,17 @@ _MAGIC = frozenset(
 )
 
 
+# Beyond four hex digits JSON writes two surrogates, which no YAML parser joins.
+_WIDE = re.compile(r"[\U00010000-\U0010ffff]")
+_NARROW = re.compile(r"[^\U00010000-\U0010ffff]+")
+
+
+def _quoted(text: str) -> str:
+    """A JSON string with wide characters as they are; DEL is printable in JSON alone."""
+    inner = _NARROW.sub(lambda part: json.dumps(part[0])[1:-1], text)
+    return f'"{inner}"'.replace("\x7f", "\\x7f")
+
+
 def dump(value: object) -> str:
     """One document in the canonical spelling, block style, keys in the order given."""
     lines: list[str] = []
@@ -254,7 +265,7 @@ def scalar(value: object) -> str:
     if isinstance(value, str):
         if _SAFE.match(value) and value.lower() not in _MAGIC:
             return value
-        return json.dumps(value)
+        return _WIDE.sub(lambda wide: f"\\U{ord(wide[0]):08x}", _quoted(value))
     if value is None or isinstance(value, (bool, int)):
         return json.dumps(value)
     if isinstance(value, Mapping):

@@ -13,12 +13,11 @@ from ruamel.yaml import YAML
 from reconciler import yamlio
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-MAGIC = st.sampled_from(
-    ["y", "No", "on", "OFF", "null", "~", "1e3", "0x1F", "0o7", "1_000", "12:30:45"]
-    + ["2026-01-01", ".inf", "-.INF", ".nan", "", " ", "-", "- a", "a: b", "a #b", "#a"]
-    + ["<<", "=", "!x", "&x", "*x", "%x", "@x", "`x", "|", ">", "\t", "\u2028", "\x85"]
-    + ["NaN", "Infinity", "010", "1.", "+1", "'", '"', "\\", "---", "...", "\ufeff"]
-)
+WORDS = ("y", "No", "on", "OFF", "null", "1e3", "0x1F", "0o7", "1_000", "12:30:45")
+SIGNS = ("~", " ", "-", "- a", "a: b", "a #b", "#a", "<<", "=", "!x", "&x", "*x", "%x")
+ODD = ("@x", "`x", "|", ">", "\t", "\u2028", "\x85", "\x7f", "'", '"', "\\", "\ufeff")
+NUMBERS = ("NaN", "Infinity", ".inf", "-.INF", ".nan", "010", "1.", "+1", "2026-01-01")
+MAGIC = st.sampled_from([*WORDS, *SIGNS, *ODD, *NUMBERS, "", "---", "..."])
 SCALARS = st.one_of(
     TEXT, MAGIC, st.integers(-(10**20), 10**20), st.booleans(), st.none()
 )
@@ -114,8 +113,10 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
         yamlio.load_all(data, positions=True)
     except yamlio.Unreadable as exc:
-        assert exc.line >= 1
-        assert exc.column >= 1
+        place = (exc.line, exc.column)
+    else:
+        place = (1, 1)
+    assert min(place) >= 1
 
 
 def test_positions_are_those_of_values_and_keys() -> None:

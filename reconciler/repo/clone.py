@@ -7,6 +7,7 @@ the children, so that a child that outlives a killed parent still keeps others o
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import time
@@ -30,6 +31,7 @@ class Clone:
         """`wait`: seconds until somebody else's lock is an error. Raises Unavailable."""
         self.folder = folder
         self._wait = wait
+        self.repo: Any = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.lock():
@@ -77,12 +79,13 @@ class Clone:
         for path in stale:
             path.unlink(missing_ok=True)
 
-    def refresh(self) -> None:
-        """Open the handle again: it then knows refs and packs that git made."""
-        self.repo = self._opened()
-
     def renew(self) -> None:
         """Move the clone aside and make an empty one; only under the lock."""
+        if self.repo is not None:
+            self.repo.free()
+        # libgit2 shares open packs by path and pygit2's handles are cycles: without this the
+        # new clone would meet the broken packs of the old one.
+        gc.collect()
         if self.folder.exists():
             aside = self.folder.with_suffix(".broken")
             shutil.rmtree(aside, ignore_errors=True)

@@ -11,16 +11,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
+from reconciler.errors import Unavailable
 from reconciler.model.repository import (
     BlobId,
     CommitFact,
     CommitId,
     FileChange,
     History,
+    ReadBlob,
 )
 from reconciler.repo.attribution import Attribution, Judge
+from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import BrokenClone, Git
@@ -58,13 +60,17 @@ class HistoryReader:
         self._tip = ""
         self._commits: tuple[_Read, ...] = ()
 
-    def read(self, repo: Repo, tip: str, keys: tuple[str, ...]) -> History:
-        """First-parent commits from the tip to the root, newest first. May raise BrokenClone."""
+    def read(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> History:
+        """First-parent commits from the tip to the root, newest first.
+
+        Raises BrokenClone or one of BROKEN for a clone that must be made again.
+        """
+        repo = clone.repo
         if tip != self._tip:
             self._commits = self._up_to(repo, tip)
             self._tip = tip
         facts = tuple(self._attributed(repo, keys)) if tip else ()
-        return History(commits=facts, read=_reader(repo))
+        return History(commits=facts, read=_reader(clone))
 
     def _up_to(self, repo: Repo, tip: str) -> tuple[_Read, ...]:
         if not tip:
@@ -139,9 +145,18 @@ class HistoryReader:
         return 0
 
 
-def _reader(repo: Repo) -> Any:
+def _reader(clone: Clone) -> ReadBlob:
+    """Reads through the handle of the moment: the clone may be made again."""
+
     def read(blob: BlobId) -> bytes:
-        return read_blob(repo.odb, blob)
+        try:
+            return read_blob(clone.repo.odb, blob)
+        except BROKEN as exc:
+            raise Unavailable(
+                f"the clone does not have the file {blob[:10]}",
+                where=str(clone.folder),
+                hint="run again: the next fetch repairs the clone",
+            ) from exc
 
     return read
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
@@ -36,6 +37,7 @@ from reconciler.repo.signing import Verifier
 from reconciler.repo.transport import BrokenClone, Git, PushResult
 
 UNBORN = CommitId("")
+_INCOMING = "refs/wharfinger-incoming/branch"
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 # Servers say so when another push was faster, and the branch may not show it yet.
 _RACE = re.compile(
@@ -114,7 +116,7 @@ class Repository:
             check_public_keys(keys)
             self._keys = tuple(dict.fromkeys((*self.remote.signing_keys, *keys)))
         return self._healing(
-            lambda: self._history.read(self._clone.repo, self._tip, self._keys)
+            lambda: self._history.read(self._clone, self._tip, self._keys)
         )
 
     def commit_exists(self, commit: str) -> bool:
@@ -237,16 +239,28 @@ class Repository:
         """Fetch the branch into the clone; a clone that cannot take it is made again."""
         self._clone.sweep()
         ended = self._fetched(lock)
-        if ended.code == 0:
-            try:
-                self._clone.refresh()
-                return CommitId(self._clone.tip(self._ref))
-            except BROKEN:
-                return self._afresh(lock)
-        return self._explained(ended, lock)
+        if ended.code != 0:
+            return self._explained(ended, lock)
+        tip = self._arrived(ended)
+        return self._afresh(lock) if tip is None else tip
 
     def _fetched(self, lock: int) -> Ended:
-        return self._git.fetch(f"+refs/heads/{self.remote.branch}:{self._ref}", lock)
+        """Fetch into a ref that is not there before: what is there afterwards, came now."""
+        with suppress(*BROKEN):
+            self._clone.set_tip(_INCOMING, UNBORN)
+        return self._git.fetch(f"+refs/heads/{self.remote.branch}:{_INCOMING}", lock)
+
+    def _arrived(self, ended: Ended) -> CommitId | None:
+        """The fetched tip, `None` from a broken clone. Raises Blocked (shallow)."""
+        try:
+            tip = CommitId(self._clone.tip(_INCOMING))
+            self._clone.set_tip(self._ref, tip)
+        except BROKEN:
+            # git says so in a warning and succeeds, without moving the ref.
+            if "shallow" in self._git.said(ended):
+                raise self._shallow() from None
+            return None
+        return tip
 
     def _explained(self, ended: Ended, lock: int) -> CommitId:
         """Why the branch did not come: no branch, no remote, shallow, or our own clone."""
@@ -281,13 +295,13 @@ class Repository:
 
     def _afresh(self, lock: int) -> CommitId:
         """Make the clone again; it holds nothing that the remote does not."""
-        self._clone.renew()
         self._forget()
+        self._clone.renew()
         ended = self._fetched(lock)
-        if ended.code != 0:
+        tip = self._arrived(ended) if ended.code == 0 else None
+        if tip is None:
             raise self._git.failure(ended, "the ingress repository cannot be fetched")
-        self._clone.refresh()
-        return CommitId(self._clone.tip(self._ref))
+        return tip
 
     def _shallow(self) -> Blocked:
         return Blocked(
@@ -298,12 +312,11 @@ class Repository:
 
     def _healing(self, read: Callable[[], T]) -> T:
         """Read, and when the clone turns out to be broken read again from a new one."""
-        try:
+        with suppress(*BROKEN, BrokenClone):
             return read()
-        except (*BROKEN, BrokenClone):
-            before = self._tip
-            with self._clone.lock() as lock:
-                tip = self._afresh(lock) if before else UNBORN
+        before = self._tip
+        with self._clone.lock() as lock:
+            tip = self._afresh(lock) if before else UNBORN
         if self._full(before) != before:
             self._tip = tip
         try:

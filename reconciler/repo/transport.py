@@ -89,8 +89,11 @@ class Git:
         self._credentials = credentials
         self._timeout = timeout
         self._program = _installed("git", "git")
+        self._trust: Path | None = None
         if address.scheme is Scheme.SSH:
             _installed("ssh", "openssh-client")
+        if address.scheme is Scheme.FILE and _is_foreign(Path(address.url)):
+            self._trust = self._trusted_folders()
 
     def fetch(self, spec: str, lock: int) -> Ended:
         """Bring one ref; `spec` is `+source:target`."""
@@ -203,12 +206,34 @@ class Git:
         settings += [(f"fetch.fsck.{name}", "ignore") for name in _HARMLESS]
         if remote:
             env["GIT_ALLOW_PROTOCOL"] = self.address.scheme.value
+            if self._trust is not None:
+                env["GIT_CONFIG_GLOBAL"] = str(self._trust)
             settings += self._access(env)
         env["GIT_CONFIG_COUNT"] = str(len(settings))
         for index, (key, value) in enumerate(settings):
             env[f"GIT_CONFIG_KEY_{index}"] = key
             env[f"GIT_CONFIG_VALUE_{index}"] = value
         return env
+
+    def _trusted_folders(self) -> Path | None:
+        """The person's own `safe.directory`, all that we take from their configuration.
+
+        It must be a file: git keeps what the environment says from the remote's side.
+        """
+        argv = [self._program, "config", "-z", "--get-all", "safe.directory"]
+        kept = {"PATH", "HOME", "XDG_CONFIG_HOME"}
+        env = {name: os.environ[name] for name in kept & os.environ.keys()}
+        ended = run_child(argv, env, Limits(seconds=30))
+        names = [name.decode("utf-8", "replace") for name in ended.output.split(b"\0")]
+        plain = [name for name in names if name and not _CONTROL.search(name)]
+        if not plain:
+            return None
+        quoted = [name.replace("\\", "\\\\").replace('"', '\\"') for name in plain]
+        lines = [f'\tdirectory = "{name}"\n' for name in quoted]
+        file = self._folder.with_suffix(".trust")
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text("[safe]\n" + "".join(lines), encoding="utf-8")
+        return file
 
     def _access(self, env: dict[str, str]) -> list[tuple[str, str]]:
         """What the remote's scheme needs; secrets go into the environment."""
@@ -299,12 +324,19 @@ def _ssh_path(path: str) -> str:
 def _hint(said: str) -> str:
     """What to do about a failure that is not about credentials."""
     if "dubious ownership" in said:
-        return "run as the owner of that folder, or change its owner"
+        return "run as the owner of that folder, or allow it in safe.directory of git"
     if "ssl certificate" in said or "certificate verif" in said:
         return "name the CA's file in SSL_CERT_FILE"
     if "not found" in said or "does not appear to be" in said:
         return "check --repo; some servers say so when the credentials are missing, too"
     return ""
+
+
+def _is_foreign(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid != os.geteuid()
+    except OSError:
+        return False
 
 
 def _installed(program: str, package: str) -> str:

@@ -1,3 +1,3 @@
 """Plugins of all tests."""
 
-pytest_plugins = ("tests.stack.plugin",)
+pytest_plugins = ("tests.stack.plugin", "tests.stack.engines")

@@ -49,11 +49,13 @@ class Unreadable(ValueError):
 class Document:
     """One document: plain data, and (line, column) from 1 of each value and key by path.
 
-    The path of a key is the path of its value with the marker `"?"` appended.
+    The path of a key is the path of its value with the marker `"?"` appended. `repeated` are
+    further keys of a mapping that has them already, with their positions; the first counts.
     """
 
     data: object
     positions: Mapping[Path, tuple[int, int]] = field(default_factory=dict)
+    repeated: tuple[tuple[Path, tuple[int, int]], ...] = ()
 
     def position(self, path: Path) -> tuple[int, int]:
         """Position of the value at `path`, or of the nearest parent that exists."""
@@ -62,11 +64,16 @@ class Document:
         return self.positions.get(path, (1, 1))
 
 
-def load_all(data: bytes, *, positions: bool = False) -> tuple[Document, ...]:
-    """All documents of a YAML stream; empty documents are left out. Raises Unreadable."""
+def load_all(
+    data: bytes, *, positions: bool = False, collect: bool = False
+) -> tuple[Document, ...]:
+    """All documents of a YAML stream; empty documents are left out. Raises Unreadable.
+
+    `collect` lists duplicate keys in `repeated` instead of raising at the first.
+    """
     text = _decode(data)
     try:
-        return tuple(_documents(_Builder(text, positions)))
+        return tuple(_documents(_Builder(text, positions, collect)))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -98,16 +105,26 @@ def _documents(builder: _Builder) -> Iterator[Document]:
         if isinstance(event, yaml.DocumentStartEvent):
             value = builder.node(next(builder.events), (), 0)
             if value is not None:
-                yield Document(data=value, positions=builder.take_positions())
+                yield Document(
+                    data=value,
+                    positions=builder.take_positions(),
+                    repeated=builder.take_repeated(),
+                )
 
 
 class _Builder:
     """Builds plain data from parser events; keeps positions when asked to."""
 
-    def __init__(self, text: str, positions: bool) -> None:
+    def __init__(self, text: str, positions: bool, collect: bool) -> None:
         self.events = iter(yaml.parse(text, Loader=_LOADER))
         self._keep = positions
+        self._collect = collect
         self._positions: dict[Path, tuple[int, int]] = {}
+        self._repeated: list[tuple[Path, tuple[int, int]]] = []
+
+    def take_repeated(self) -> tuple[tuple[Path, tuple[int, int]], ...]:
+        taken, self._repeated = tuple(self._repeated), []
+        return taken
 
     def take_positions(self) -> dict[Path, tuple[int, int]]:
         taken, self._positions = self._positions, {}
@@ -139,11 +156,18 @@ class _Builder:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self._key(event)
             if key in items:
-                raise _at(event, f"the key {key!r} is there twice")
+                self._repeat((*path, key), event)
+                self.node(next(self.events), (*path, key, "?", "?"), depth + 1)
+                continue
             if self._keep:
                 self._positions[(*path, key, "?")] = _position(event)
             items[key] = self.node(next(self.events), (*path, key), depth + 1)
         return items
+
+    def _repeat(self, path: Path, event: Any) -> None:
+        if not self._collect:
+            raise _at(event, f"the key {path[-1]!r} is there twice")
+        self._repeated.append((path, _position(event)))
 
     def _key(self, event: Any) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.anchor:
@@ -273,6 +297,28 @@ def scalar(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[]"
     raise TypeError(f"{type(value).__name__} has no canonical spelling")
+
+
+# Where documents begin and end: such a line is never part of a value.
+_MARKER = re.compile(
+    r"^((?:---|\.\.\.)(?:[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)|(?=[ \t])))", re.MULTILINE
+)
+
+
+def pieces(data: bytes) -> list[tuple[int, str]]:
+    """A stream cut into (number of the document as `load_all` counts, text); -1 between them.
+
+    The texts joined are the stream, so that one document can be edited and no other changes.
+    """
+    found: list[tuple[int, str]] = []
+    number = 0
+    for index, piece in enumerate(_MARKER.split(_decode(data))):
+        if index % 2 == 0 and load_all(piece.encode()):
+            found.append((number, piece))
+            number += 1
+        else:
+            found.append((-1, piece))
+    return found
 
 
 # A key whose value is a list on the next line, and the first dash of that list.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from reconciler.model.clusters import Unknown
 from reconciler.model.units import UnitId
 
 Change = Mapping[str, str | None]
+
+_JSON_INDENT = re.compile(rb"\s*\{\r?\n( +)")
 
 
 def decide(mode: str, folder: Path, environ: Mapping[str, str]) -> bool:
@@ -86,11 +89,23 @@ def _edited(
 ) -> bytes:
     if file.name.endswith(".json"):
         return _edited_json(data, units, changes)
-    crlf = b"\r\n" in data
+    made: list[bytes] = []
+    for number, text in yamlio.pieces(data):
+        mine = [each for each in units if each[1].document == number]
+        piece = text.encode()
+        made.append(_edited_piece(piece, mine, changes) if mine else piece)
+    return b"".join(made)
+
+
+def _edited_piece(
+    data: bytes, units: list[tuple[UnitId, Placed]], changes: Mapping[UnitId, Change]
+) -> bytes:
+    """One document of a file, with its own line ends."""
     documents = yamlio.edit(data)
     for unit, placed in units:
-        _annotate(_body(documents, placed), changes[unit])
+        _annotate(_body(documents[0], placed), changes[unit])
     made = yamlio.edited(documents, data)
+    crlf = b"\r\n" in data
     return made.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if crlf else made
 
 
@@ -99,13 +114,13 @@ def _edited_json(
 ) -> bytes:
     document = json.loads(data)
     for unit, placed in units:
-        _annotate(_body([document], placed), changes[unit])
-    indent = 2 if b"\n  " in data or b"\n    " not in data else 4
+        _annotate(_body(document, placed), changes[unit])
+    first = _JSON_INDENT.match(data)
+    indent = len(first[1]) if first is not None else None
     return json.dumps(document, indent=indent, ensure_ascii=False).encode() + b"\n"
 
 
-def _body(documents: list[Any], placed: Placed) -> Any:
-    document = documents[placed.document]
+def _body(document: Any, placed: Placed) -> Any:
     return document if placed.item < 0 else document["items"][placed.item]
 
 

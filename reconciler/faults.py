@@ -4,40 +4,113 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from reconciler.printable import one_line, printable
 from reconciler.yamlio import Document
 
+Path = tuple[str | int, ...]
+Error = Mapping[str, Any]
+
+_LONGEST = 60  # characters of a value or a key that are repeated
+_FEW = 8  # keys that are listed when none is near
 _MESSAGES = {
-    "missing": "is required",
     "string_type": "expected text",
     "int_type": "expected a whole number",
     "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
     "dict_type": "expected a mapping",
     "model_type": "expected a mapping",
     "tuple_type": "expected a list",
-    "list_type": "expected a list",
+    "string_too_short": "expected text that is not empty",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than_equal": "expected at most {le}",
+    "too_short": "expected at least {min_length} in the list",
 }
 
 
-def describe(
-    error: Mapping[str, Any], document: Document, file: str, keys: Sequence[str]
-) -> str:
-    """`file:line:column path: what, what was expected` of one fault.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault: line and column from 1, the path of the value, what is wrong with it."""
 
-    `keys` are the keys that the schema knows, for "did you mean".
-    """
+    at: tuple[int, int]
+    path: Path
+    what: str
+
+    def line(self, file: str) -> str:
+        """`file:line:column path: what, what was expected`."""
+        return f"{file}:{self.at[0]}:{self.at[1]} {shown(self.path)}: {self.what}"
+
+    def order(self) -> tuple[object, ...]:
+        """As a person reads the file."""
+        return (*self.at, shown(self.path), self.what)
+
+
+def describe(error: Error, document: Document, schema: Mapping[str, Any]) -> Fault:
+    """A fault from an error of pydantic; `schema` is the JSON Schema of the file."""
     path = _path(error["loc"], document)
-    kind = str(error["type"])
-    at = (*path, "?") if kind == "extra_forbidden" else path
-    line, column = document.position(at)
-    return f"{file}:{line}:{column} {_shown(path)}: {_what(error, kind, path, keys)}"
+    unknown = error["type"] == "extra_forbidden"
+    at = document.position((*path, "?") if unknown else path)
+    keys = keys_at(schema, path[:-1]) if unknown else ()
+    return Fault(at=at, path=path, what=_what(error, path, keys))
 
 
-def _path(loc: Sequence[str | int], document: Document) -> tuple[str | int, ...]:
+def telling(errors: Sequence[Error]) -> list[Error]:
+    """Without errors that only follow from others: a list that lost its faulty items, ..."""
+
+    def follows(error: Error) -> bool:
+        loc = error["loc"] if error["type"] == "too_short" else error["loc"][:-1]
+        return any(
+            other is not error and other["loc"][: len(loc)] == loc for other in errors
+        )
+
+    echoes = ("too_short", "literal_error")
+    return [each for each in errors if each["type"] not in echoes or not follows(each)]
+
+
+def keys_at(schema: Mapping[str, Any], path: Path) -> tuple[str, ...]:
+    """The keys that a mapping at `path` may have, sorted."""
+    parts = [schema]
+    for step in path:
+        parts = [
+            found
+            for part in parts
+            for each in _alternatives(part, schema)
+            for found in _below(each, step)
+        ]
+    return tuple(
+        sorted(
+            key
+            for part in parts
+            for each in _alternatives(part, schema)
+            for key in each.get("properties", {})
+        )
+    )
+
+
+def _alternatives(
+    part: Mapping[str, Any], schema: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    if "$ref" in part:
+        name = str(part["$ref"]).rpartition("/")[2]
+        return _alternatives(schema["$defs"][name], schema)
+    if "anyOf" in part:
+        return [each for one in part["anyOf"] for each in _alternatives(one, schema)]
+    return [part]
+
+
+def _below(part: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any]]:
+    found = (
+        part.get("items")
+        if isinstance(step, int)
+        else part.get("properties", {}).get(step)
+    )
+    return [found] if isinstance(found, Mapping) else []
+
+
+def _path(loc: Sequence[str | int], document: Document) -> Path:
     """The location in the file: pydantic adds names of alternatives, which no file has."""
-    path: tuple[str | int, ...] = ()
+    path: Path = ()
     for index, part in enumerate(loc):
         last = index == len(loc) - 1
         if (*path, part) in document.positions or (
@@ -51,36 +124,52 @@ def _is_key(part: str) -> bool:
     return part.isidentifier() and not part.startswith("literal")
 
 
-def _shown(path: tuple[str | int, ...]) -> str:
+def shown(path: Path) -> str:
+    """`gateways[0].ports.max`; `(the file)` for all of it."""
     text = ""
     for part in path:
-        safe = repr(str(part)[:60])[1:-1]
+        safe = one_line(str(part), _LONGEST)
         text += f"[{part}]" if isinstance(part, int) else f".{safe}" if text else safe
     return text or "(the file)"
 
 
-def _what(
-    error: Mapping[str, Any],
-    kind: str,
-    path: tuple[str | int, ...],
-    keys: Sequence[str],
-) -> str:
+def _what(error: Error, path: Path, keys: Sequence[str]) -> str:
+    kind = str(error["type"])
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), keys, n=1)
-        hint = f", did you mean {near[0]}?" if near else ""
-        return f"unknown key{hint or ', it is not in the schema'}"
+        return f"unknown key{_hint(str(path[-1]), keys)}"
     if kind == "missing":
         return "is required"
-    value = _value(error.get("input"))
+    found = _found(error.get("input"))
     if kind == "value_error":
-        said = str(error["msg"]).removeprefix("Value error, ")
-        return f"{said} (found {value})"
+        return f"{printable(str(error['msg']).removeprefix('Value error, '))}{found}"
     if kind in ("enum", "literal_error"):
-        return f"{value} is not possible, expected {error['ctx']['expected']}"
+        return f"expected {error['ctx']['expected']}{found}"
     message = _MESSAGES.get(kind) or str(error["msg"])
-    return f"{message} (found {value})"
+    return f"{message.format(**error.get('ctx', {}))}{found}"
 
 
-def _value(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _hint(key: str, keys: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, keys, n=1) or [
+        each for each in keys if each.lower() == key.lower().replace("_", "")
+    ]
+    if near:
+        return f", did you mean {near[0]}?"
+    if 0 < len(keys) <= _FEW:
+        return f", expected one of {', '.join(keys)}"
+    return ", `wharfinger schema` lists the keys"
+
+
+def _found(value: object) -> str:
+    """` (found 'x')`; of a collection only what it is, people see the rest at its line."""
+    match value:
+        case Mapping():
+            return "" if value else " (found an empty mapping)"
+        case list():
+            return "" if value else " (found an empty list)"
+        case None:
+            return " (found nothing)"
+        case bool():
+            return f" (found {str(value).lower()})"
+        case str():
+            return f" (found {one_line(repr(value), _LONGEST)})"
+    return f" (found {one_line(str(value), _LONGEST)})"

@@ -19,13 +19,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    WithJsonSchema,
     model_validator,
 )
 
-from reconciler.names import is_dns_name, is_label
+from reconciler.names import is_cluster_name, is_dns_name, is_label
 from reconciler.ports import PortRange, parse_ranges
 
 API_VERSION = "wharfinger.dev/v1alpha1"
+_PUBLIC_KEY = re.compile(
+    r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\x00-\x1f]*)?\Z"
+)
 _DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?\Z")
 
 
@@ -60,6 +65,20 @@ def _label(value: str) -> str:
     return value
 
 
+def _cluster_name(value: str) -> str:
+    if not is_cluster_name(value):
+        raise ValueError("expected a cluster's name: a DNS label other than all")
+    return value
+
+
+def _public_key(value: str) -> str:
+    if _PUBLIC_KEY.match(value) is None:
+        raise ValueError(
+            "expected the line of a .pub file, such as ssh-ed25519 AAAA..."
+        )
+    return value
+
+
 def _dns_name(value: str) -> str:
     if not is_dns_name(value):
         raise ValueError("expected a DNS name in lower case")
@@ -84,18 +103,46 @@ def _host_suffix(value: str) -> str:
     return value
 
 
+def _text(pattern: str, longest: int) -> WithJsonSchema:
+    """What an editor can check of a text; parsing checks the rest."""
+    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": longest})
+
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME = rf"{_LABEL}(\.{_LABEL})*"
+_RANGE = r"^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$"
+_PORTS: dict[str, object] = {
+    "anyOf": [
+        {"type": "string", "pattern": _RANGE},
+        {"type": "integer", "minimum": 1, "maximum": 65535},
+    ]
+}
+
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
+    BeforeValidator(parse_duration),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$",
+            "minLength": 2,
+        }
+    ),
 ]
 Ranges = Annotated[
     tuple[PortRange, ...],
-    BeforeValidator(_ranges, json_schema_input_type=str | int | list[str | int]),
+    BeforeValidator(_ranges),
+    WithJsonSchema({"anyOf": [_PORTS, {"type": "array", "items": _PORTS}]}),
 ]
-Label = Annotated[str, AfterValidator(_label)]
-DnsName = Annotated[str, AfterValidator(_dns_name)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-HostSuffix = Annotated[str, AfterValidator(_host_suffix)]
+Label = Annotated[str, AfterValidator(_label), _text(f"^{_LABEL}$", 63)]
+ClusterName = Annotated[str, AfterValidator(_cluster_name), _text(f"^{_LABEL}$", 63)]
+DnsName = Annotated[str, AfterValidator(_dns_name), _text(f"^{_NAME}$", 253)]
+Endpoint = Annotated[
+    str, AfterValidator(_endpoint), _text(rf"^(\.?{_NAME}|[0-9a-f.:]+/[0-9]+)$", 253)
+]
+HostSuffix = Annotated[str, AfterValidator(_host_suffix), _text(rf"^\.?{_NAME}$", 254)]
+PublicKey = Annotated[str, AfterValidator(_public_key)]
+Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, strict=True)]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
@@ -125,15 +172,17 @@ class GatewayPorts(_Model):
 class Proof(_Model):
     """Where it is seen that HEAD was applied; at most one engine."""
 
-    argocd: tuple[str, ...] = ()
-    flux: tuple[str, ...] = ()
-    envoy_sync: str | None = None
-    connect: bool = True
+    argocd: tuple[Text, ...] = ()
+    flux: tuple[Text, ...] = ()
+    envoy_sync: Text | None = None
+    connect: StrictBool = True
 
     @model_validator(mode="after")
     def _one_engine(self) -> Proof:
         if sum(map(bool, (self.argocd, self.flux, self.envoy_sync))) > 1:
-            raise ValueError("expected one of argocd, flux, envoySync")
+            raise ValueError(
+                "names two engines, expected one of argocd, flux, envoySync"
+            )
         return self
 
 
@@ -156,14 +205,14 @@ class Gateway(_Model):
 class Directory(_Model):
     """A folder whose folders are clusters."""
 
-    path: str
+    path: Text
 
 
 class Kubeconfig(_Model):
     """Contexts of a kubeconfig file; `contexts` are globs."""
 
     path: str | None = None
-    contexts: tuple[str, ...] = ("*",)
+    contexts: tuple[Text, ...] = ("*",)
 
 
 class Inventory(_Model):
@@ -172,7 +221,7 @@ class Inventory(_Model):
     name: Label
     directory: Directory | None = None
     kubeconfig: Kubeconfig | None = None
-    names: dict[str, Label] = Field(default_factory=dict)
+    names: dict[str, ClusterName] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_source(self) -> Inventory:
@@ -208,12 +257,12 @@ class Quota(_Model):
 class Tenant(_Model):
     """What the clusters of a glob may use. The first entry that matches counts."""
 
-    clusters: Annotated[tuple[str, ...], Field(min_length=1)]
+    clusters: Annotated[tuple[Text, ...], Field(min_length=1)]
     gateways: Annotated[tuple[Label, ...], Field(min_length=1)]
     endpoints: tuple[Endpoint, ...] = ()
     hosts: tuple[HostSuffix, ...] = ()
     quota: Quota = Quota()
-    volatile_backends: bool = False
+    volatile_backends: StrictBool = False
 
 
 class ReviewMode(StrEnum):
@@ -231,7 +280,7 @@ class Review(_Model):
 
 
 class DeletionGuard(_Model):
-    """Deletions per cluster in 24 hours: this percentage, never fewer than `at_least`."""
+    """Deletions per cluster in 24 hours: this percentage, never fewer than `atLeast`."""
 
     percent: Percent = 10
     at_least: Count = 3
@@ -262,14 +311,14 @@ class Release(_Model):
 class Platform(_Model):
     """Where gateways and the engine are looked at: a kubeconfig context or `in-cluster`."""
 
-    context: str
+    context: Text
     kubeconfig: str | None = None
 
 
 class Signing(_Model):
     """SSH public keys that ever signed our commits, newest last (`ssh-ed25519 AAAA...`)."""
 
-    keys: tuple[str, ...] = ()
+    keys: tuple[PublicKey, ...] = ()
 
 
 class Settings(_Model):

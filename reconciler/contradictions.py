@@ -1,0 +1,118 @@
+"""Settings that fit the schema and still cannot be meant; pure.
+
+The checks read the plain document, not validated Settings: so a person sees these faults
+together with all others. What is not in its form is left to the schema.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from reconciler.names import is_dns_name, is_label
+from reconciler.ports import PortRange, parse_ranges
+from reconciler.printable import one_line
+
+Path = tuple[str | int, ...]
+Fault = tuple[Path, str]
+
+API_HOSTNAME = "{cluster}.k8s.{domain}"
+
+
+def contradictions(document: object) -> Iterator[Fault]:
+    """(path of the value, what is wrong with it) of every fault."""
+    settings = _mapping(document)
+    gateways = _sequence(settings.get("gateways"))
+    yield from _twice("gateways", gateways)
+    yield from _twice("inventories", _sequence(settings.get("inventories")))
+    for index, gateway in enumerate(gateways):
+        yield from _ports(("gateways", index, "ports"), _mapping(gateway).get("ports"))
+    names = [str(_mapping(each).get("name")) for each in gateways]
+    if names and all(map(is_label, names)):
+        yield from _references(settings, names)
+    yield from _hostname(settings)
+
+
+def _twice(what: str, entries: Sequence[object]) -> Iterator[Fault]:
+    """Names that must be unique. Both places are meant, the later one is named."""
+    names = [_mapping(each).get("name") for each in entries]
+    for index, name in enumerate(names):
+        if isinstance(name, str) and name in names[:index]:
+            yield (
+                (what, index, "name"),
+                f"the name {one_line(name, 63)} is taken by {what}[{names.index(name)}]",
+            )
+
+
+def _references(
+    settings: Mapping[str, object], gateways: Sequence[str]
+) -> Iterator[Fault]:
+    """Gateways that others name must exist."""
+    known = one_line(f"expected one of {', '.join(dict.fromkeys(gateways))}", 200)
+    for index, tenant in enumerate(_sequence(settings.get("tenants"))):
+        for place, name in enumerate(_sequence(_mapping(tenant).get("gateways"))):
+            if isinstance(name, str) and name not in gateways:
+                path = ("tenants", index, "gateways", place)
+                yield path, f"there is no gateway {one_line(name, 63)}, {known}"
+    name = _mapping(settings.get("apis")).get("gateway")
+    if isinstance(name, str) and name not in gateways:
+        yield ("apis", "gateway"), f"there is no gateway {one_line(name, 63)}, {known}"
+
+
+def _ports(path: Path, value: object) -> Iterator[Fault]:
+    """`static` lies in the range; `exclude` may name what other ranges would hold.
+
+    The TLS port and ports that proxies need may lie in the range: they are skipped.
+    """
+    ports = _mapping(value)
+    whole = _numbers(_ranges(ports.get("range")))
+    if not whole:
+        return
+    for each in _ranges(ports.get("static")):
+        if not whole.issuperset(each):
+            yield (*path, "static"), f"{each} is not inside of the range"
+    most = ports.get("max")
+    if isinstance(most, int) and not isinstance(most, bool) and most > len(whole):
+        yield (*path, "max"), f"the range has only {len(whole)} ports (found {most})"
+    if whole <= _numbers(_ranges(ports.get("exclude"))):
+        yield (*path, "exclude"), "excludes the whole range, expected some ports left"
+
+
+def _ranges(value: object) -> tuple[PortRange, ...]:
+    if value is None:
+        return ()
+    try:
+        return parse_ranges(value)
+    except ValueError:
+        return ()
+
+
+def _numbers(ranges: tuple[PortRange, ...]) -> frozenset[int]:
+    return frozenset(itertools.chain.from_iterable(ranges))
+
+
+def _hostname(settings: Mapping[str, object]) -> Iterator[Fault]:
+    """`{cluster}` is a label of its own, the rest is fixed and lies below the domain.
+
+    So no two clusters meet on one name, and the one wildcard record answers for all of them.
+    """
+    domain = settings.get("domain")
+    hostname = _mapping(settings.get("apis")).get("hostname")
+    if not isinstance(hostname, str) or not isinstance(domain, str):
+        return
+    labels = hostname.replace("{domain}", domain).split(".")
+    name = ".".join("a" if label == "{cluster}" else label for label in labels)
+    if labels.count("{cluster}") != 1 or not is_dns_name(name):
+        what = f"expected a DNS name with {{cluster}} once as a label, such as {API_HOSTNAME}"
+        yield ("apis", "hostname"), f"{what} (found {hostname[:100]!r})"
+    elif not name.endswith(f".{domain}"):
+        what = f"expected a name below the domain {domain}, such as {API_HOSTNAME}"
+        yield ("apis", "hostname"), f"{what} (found {hostname[:100]!r})"
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, (list, tuple)) else ()

@@ -147,28 +147,37 @@ def _application(wishes: Wishes, path: str, *, recurse: bool) -> dict[str, objec
 def _flux(wishes: Wishes) -> bytes:
     """The source and the gateway's Kustomization; one more per cluster, as the comment says."""
     folder = f"./{_folder(wishes)}manifests/{GATEWAY}"
+    spec = {
+        "interval": "1m",
+        "url": wishes.repo_url,
+        "ref": {"branch": wishes.branch},
+    }
     source = {
         "apiVersion": "source.toolkit.fluxcd.io/v1",
         "kind": "GitRepository",
         "metadata": {"name": "ingress", "namespace": "flux-system"},
-        "spec": {
-            "interval": "1m",
-            "url": wishes.repo_url,
-            "ref": {"branch": wishes.branch},
-        },
+        "spec": spec,
     }
     head = (
         "# Flux has no generator over folders: copy the last object for each cluster\n"
         "# (`ls manifests/public`) and write its name for CLUSTER.\n"
     )
-    gateway = _kustomization(f"ingress-{GATEWAY}", folder, suspend=False)
+    # Flux applies folders below a path too: the gateway's own files need a source of their own.
+    alone = {
+        **source,
+        "metadata": {"name": "ingress-gateways", "namespace": "flux-system"},
+        "spec": {**spec, "ignore": f"/{_folder(wishes)}manifests/*/*/\n"},
+    }
+    gateway = _kustomization(f"ingress-{GATEWAY}", folder, "ingress-gateways")
     cluster = _kustomization(
-        f"ingress-{GATEWAY}-CLUSTER", f"{folder}/CLUSTER", suspend=True
+        f"ingress-{GATEWAY}-CLUSTER", f"{folder}/CLUSTER", "ingress", suspend=True
     )
-    return (head + yamlio.dump_all((source, gateway, cluster))).encode()
+    return (head + yamlio.dump_all((source, alone, gateway, cluster))).encode()
 
 
-def _kustomization(name: str, path: str, *, suspend: bool) -> dict[str, object]:
+def _kustomization(
+    name: str, path: str, source: str, *, suspend: bool = False
+) -> dict[str, object]:
     return {
         "apiVersion": "kustomize.toolkit.fluxcd.io/v1",
         "kind": "Kustomization",
@@ -180,7 +189,6 @@ def _kustomization(name: str, path: str, *, suspend: bool) -> dict[str, object]:
             "path": path,
             "prune": True,
             "suspend": suspend,
-            "sourceRef": {"kind": "GitRepository", "name": "ingress"},
-            "targetNamespace": NAMESPACE,
+            "sourceRef": {"kind": "GitRepository", "name": source},
         },
     }

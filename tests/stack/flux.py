@@ -59,11 +59,17 @@ class Artifacts:
         self._thread.join(timeout=10)
         self._server.server_close()
 
-    def make(self, bare: Path, commit: str) -> Document:
-        """A GitRepository's ``status.artifact`` for a commit of a bare repository."""
-        name = f"{commit}.tar.gz"
+    def make(self, bare: Path, commit: str, ignore: str = "") -> Document:
+        """A GitRepository's ``status.artifact`` for a commit of a bare repository.
+
+        `ignore` is its ``spec.ignore``: patterns as in .gitignore, none negated.
+        """
+        left_out = _pathspecs(ignore)
+        digest = hashlib.sha256("\n".join((commit, *left_out)).encode())
+        name = f"{digest.hexdigest()[:20]}.tar.gz"
         path = self.folder / name
-        git(bare, "archive", "--format=tar.gz", f"--output={path}", commit)
+        archive = ("archive", "--format=tar.gz", f"--output={path}", commit)
+        git(bare, *archive, "--", ".", *left_out)
         return {
             "digest": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
             "size": path.stat().st_size,
@@ -72,6 +78,20 @@ class Artifacts:
             "revision": f"main@sha1:{commit}",
             "url": f"{SOURCE_CONTROLLER}/{name}",
         }
+
+
+def _pathspecs(ignore: str) -> tuple[str, ...]:
+    specs = []
+    for line in filter(None, map(str.strip, ignore.splitlines())):
+        if line.startswith("#"):
+            continue
+        if line.startswith("!"):
+            raise ValueError(f"not played here, a negated pattern: {line}")
+        anchored = "/" in line.rstrip("/")
+        pattern = line.lstrip("/") if anchored else f"**/{line}"
+        pattern += "**" if pattern.endswith("/") else ""
+        specs.append(f":(exclude,glob){pattern}")
+    return tuple(specs)
 
 
 class Flux:
@@ -146,12 +166,14 @@ class Flux:
         self.hub.api.apply(document)
         return Ref.of(document)
 
-    def publish(self, source: str, bare: Path, commit: str = "main") -> str:
+    def publish(
+        self, source: str, bare: Path, commit: str = "main", *, ignore: str = ""
+    ) -> str:
         """Let the engine have a commit of `bare`; its full id. Does not wait."""
         commit = git(bare, "rev-parse", f"{commit}^{{commit}}")
         ref = Ref(SOURCES, "GitRepository", source, NAMESPACE)
         generation = self.hub.api.get(ref)["metadata"]["generation"]
-        artifact = self.artifacts.make(bare, commit)
+        artifact = self.artifacts.make(bare, commit, ignore)
         ready = {
             "type": "Ready",
             "status": "True",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
+from reconciler.printable import one_line, without_secrets
+
 log: Any = structlog.get_logger()
+
+_LONGEST = 2000
+# A value under such a key is never shown, whoever logs it.
+_SECRET_KEYS = ("authorization", "cookie", "password", "secret", "token")
 
 
 def configure(
@@ -24,6 +31,7 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            harmless,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -31,3 +39,21 @@ def configure(
         ),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def harmless(_logger: object, _method: str, event: Any) -> Any:
+    """A processor: one line a value, no control characters, no secrets."""
+    return {one_line(str(key)): _shown(str(key), event[key]) for key in event}
+
+
+def _shown(key: str, value: object) -> object:
+    if any(word in key.lower() for word in _SECRET_KEYS):
+        return "***"
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case Mapping():
+            return {one_line(str(k)): _shown(str(k), value[k]) for k in value}
+        case list() | tuple():
+            return [_shown(key, each) for each in value]
+    return one_line(without_secrets(str(value)), _LONGEST)

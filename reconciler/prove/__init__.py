@@ -13,8 +13,7 @@ from reconciler.kube import KubeError
 from reconciler.kubeconfig import RefusedKubeconfig
 from reconciler.model.proofs import Proof, ProofTarget, Stage
 from reconciler.model.units import UnitId
-from reconciler.names import wish_path
-from reconciler.prove.checks import Dial, Evidence, Judged, judge
+from reconciler.prove.checks import Dial, Evidence, Judged, is_removed, judge
 from reconciler.prove.connect import dial_all
 from reconciler.prove.sources import gather
 from reconciler.settings import Gateway, Settings
@@ -73,10 +72,8 @@ async def removed_applied(
         if isinstance(evidence, str):
             continue
         for unit in units:
-            applied = evidence.applied(f"manifests/{gateway.name}/{unit.cluster}")
-            path = wish_path(gateway.name, unit)
-            found = content_at(applied.revision, (path,)) if applied.revision else None
-            (still if found is None or path in found else gone).add(unit)
+            removed = is_removed(unit, gateway, evidence, content_at)
+            (gone if removed else still).add(unit)
     return frozenset(gone - still)
 
 
@@ -110,10 +107,11 @@ async def _connect(
     dials: dict[tuple[object, str], tuple[Dial, ...]] = {}
     for target in targets:
         at = (target.unit, target.gateway)
-        if judged[at].dials and seen.get(_memory(target)) != _content(target):
-            dials[at] = judged[at].dials
-        elif judged[at].dials:
+        before = judged[at]
+        if before.provable and before.dials and _was_reached(target, before, seen):
             judged[at] = Judged(stage=Stage.SERVING, message="serving")
+        elif before.dials:
+            dials[at] = before.dials
     problems = await dial_all(
         tuple(dial for each in dials.values() for dial in each), CONNECT_TIMEOUT_SECONDS
     )
@@ -121,21 +119,30 @@ async def _connect(
         at = (target.unit, target.gateway)
         if at not in dials:
             continue
+        before = judged[at]
         found = [problems[dial] for dial in dials[at] if problems[dial]]
         if found:
             judged[at] = Judged(stage=Stage.FAILING, message=found[0])
             seen.pop(_memory(target), None)
-        else:
+        elif before.provable:
             judged[at] = Judged(stage=Stage.SERVING, message="serving")
-            seen[_memory(target)] = _content(target)
+            seen[_memory(target)] = _content(target, before)
+
+
+def _was_reached(target: ProofTarget, judged: Judged, seen: Seen) -> bool:
+    return seen.get(_memory(target)) == _content(target, judged)
 
 
 def _memory(target: ProofTarget) -> tuple[str, str]:
     return (str(target.unit), target.gateway)
 
 
-def _content(target: ProofTarget) -> str:
-    return hashlib.sha256(target.wish + b"\0" + target.endpoints).hexdigest()
+def _content(target: ProofTarget, judged: Judged) -> str:
+    """What a connection proved: these files, served at these addresses."""
+    where = " ".join(map(str, judged.dials)).encode()
+    return hashlib.sha256(
+        b"\0".join((target.wish, target.endpoints, where))
+    ).hexdigest()
 
 
 def _proof(target: ProofTarget, judged: Judged) -> Proof:

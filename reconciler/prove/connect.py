@@ -8,6 +8,8 @@ For SNI the handshake of TLS is the proof, which only the workload can complete.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 
 from reconciler.prove.checks import Dial
@@ -41,7 +43,7 @@ async def _dial(dial: Dial, outlive_seconds: float) -> str:
     except TimeoutError:
         return f"{dial}: no connection in time"
     except OSError as exc:
-        return f"{dial}: {exc.strerror or 'the connection was closed'}"
+        return f"{dial}: {_why(exc)}"
     try:
         return "" if dial.sni else await _outlives(dial, reader, outlive_seconds)
     finally:
@@ -63,9 +65,23 @@ async def _outlives(dial: Dial, reader: asyncio.StreamReader, seconds: float) ->
     )
 
 
+def _why(error: OSError) -> str:
+    """The system's words: asyncio's repeat the address, or list what it tried."""
+    if isinstance(error, socket.gaierror):
+        return "its name does not resolve"
+    if error.errno is None:
+        return "the connection was closed"
+    return os.strerror(error.errno)
+
+
 def _unverified() -> ssl.SSLContext:
-    """Nothing is sent and nothing believed: only whether somebody completes the handshake."""
+    """Nothing is sent and nothing believed: only whether somebody completes the handshake.
+
+    So old versions and weak keys of a workload are no reason to call it unreached.
+    """
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:@SECLEVEL=0")
     return context

@@ -2,12 +2,15 @@
 
 Trust content, not names: a revision counts when it is reported applied *and* our repository has
 the unit's files at it exactly as HEAD has them. A later commit that changes nothing in the
-unit keeps its proof, and one that took it back does not.
+unit keeps its proof, and one that took it back does not. While an engine is busy with another
+revision, or failed with it because of somebody else's object, a unit that is the same in both
+keeps its proof too: one bad unit must not make all others look unproven.
 """
 
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,157 +19,183 @@ from typing import Any
 Json = Mapping[str, Any]
 Object = tuple[str, str, str, str]  # group, kind, namespace, name
 
+# Not among them: SyncError. It is said of a whole Application when one object of it fails.
 _BAD_CONDITIONS = frozenset(
-    {
-        "ComparisonError",
-        "InvalidSpecError",
-        "SyncError",
-        "UnknownError",
-        "SharedResourceWarning",
-    }
+    {"ComparisonError", "InvalidSpecError", "UnknownError", "SharedResourceWarning"}
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What an engine says of one folder: the applied revision, or why there is none."""
+    """What an engine says of one folder: the applied revision, or why there is none.
+
+    `moving` are revisions that it is applying since it reported `revision`. `objects` are those
+    that are applied, where it says so. `pruning`: some object is still to be removed. `absent`:
+    no object of the engine is about the folder.
+    """
 
     revision: str = ""
     problem: str = ""
-    objects: frozenset[Object] | None = None  # those that are applied, where it says so
+    moving: tuple[str, ...] = ()
+    objects: frozenset[Object] | None = None
+    pruning: bool = False
+    absent: bool = False
 
 
-def find_application(
+def find_applications(
     applications: Iterable[Json], globs: Sequence[str], folder: str
-) -> tuple[Json, int] | None:
-    """The Application (and its source's index) that applies a folder of the repository."""
-    for application in applications:
-        metadata = application.get("metadata", {})
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-        if not any(fnmatch.fnmatchcase(name, glob) for glob in globs):
-            continue
-        for index, source in enumerate(_sources(application)):
-            if _same_folder(str(source.get("path", "")), folder):
-                return application, index
-    return None
+) -> tuple[tuple[Json, int], ...]:
+    """Applications (and the index of the source) that apply a folder of the repository.
+
+    Their `repoURL` is not asked: one repository has many spellings, and a revision of another
+    one is unknown here.
+    """
+    return tuple(
+        (application, index)
+        for application in applications
+        if _is_named(application, globs)
+        for index, source in enumerate(_sources(application))
+        if _same_folder(source.get("path"), folder)
+    )
+
+
+def find_kustomizations(
+    kustomizations: Iterable[Json], globs: Sequence[str], folder: str
+) -> tuple[Json, ...]:
+    """Kustomizations that apply a folder of the repository."""
+    return tuple(
+        each
+        for each in kustomizations
+        if _is_named(each, globs)
+        and _same_folder((each.get("spec") or {}).get("path"), folder)
+    )
+
+
+def _is_named(body: Json, globs: Sequence[str]) -> bool:
+    metadata = body.get("metadata") or {}
+    name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
 def _sources(application: Json) -> list[Json]:
-    spec = application.get("spec", {})
+    spec = application.get("spec") or {}
     several = spec.get("sources") or []
     return list(several) if several else [spec.get("source") or {}]
 
 
-def _same_folder(path: str, folder: str) -> bool:
-    clean = path.strip("/").removeprefix("./")
+def _same_folder(path: object, folder: str) -> bool:
+    clean = str(path or "").strip("/").removeprefix("./").strip("/")
     return clean == folder or clean.endswith(f"/{folder}")
 
 
 def argo_applied(application: Json, index: int) -> Applied:
     """What an Application says of its source `index`."""
     status = application.get("status") or {}
-    problem = _argo_problem(application, status)
-    if problem:
-        return Applied(problem=problem)
-    sync = status.get("sync") or {}
-    compared = sync.get("comparedTo") or {}
-    several = bool(application.get("spec", {}).get("sources"))
-    was = (
-        (compared.get("sources") or [])[index : index + 1]
-        if several
-        else [compared.get("source")]
-    )
-    if not was or not _same_source(was[0], _sources(application)[index]):
-        return Applied(problem="Argo CD has not compared the present source yet")
-    revisions = sync.get("revisions") or []
-    revision = (
-        revisions[index] if several and index < len(revisions) else sync.get("revision")
-    )
-    synced = frozenset(
-        (
-            each.get("group", ""),
-            each.get("kind", ""),
-            each.get("namespace", ""),
-            each.get("name", ""),
-        )
-        for each in status.get("resources") or []
-        if each.get("status") == "Synced"
-    )
-    return Applied(revision=str(revision or ""), objects=synced)
-
-
-def _same_source(was: Json | None, now: Json) -> bool:
-    keys = ("repoURL", "path", "targetRevision")
-    return was is not None and all(
-        (was.get(key) or "") == (now.get(key) or "") for key in keys
-    )
-
-
-def _argo_problem(application: Json, status: Json) -> str:
-    if application.get("operation"):
-        return "Argo CD is about to sync"
-    operation = status.get("operationState") or {}
-    if operation and operation.get("phase") != "Succeeded":
-        return f"Argo CD's last sync is {operation.get('phase')}"
-    finished, seen = (
-        _time(operation.get("finishedAt")),
-        _time(status.get("reconciledAt")),
-    )
-    if finished is not None and (seen is None or seen < finished):
-        return "Argo CD has not looked again since its last sync"
     for condition in status.get("conditions") or []:
         if condition.get("type") in _BAD_CONDITIONS:
-            return f"Argo CD reports {condition['type']}"
-    return ""
+            return Applied(problem=f"Argo CD reports {condition['type']}")
+    sync = status.get("sync") or {}
+    if not _compares_present_source(application, sync, index):
+        return Applied(problem="Argo CD has not compared the present source yet")
+    revision = _revision(sync, index)
+    moving = _argo_moving(application, status, index)
+    if "" in moving:
+        return Applied(problem="Argo CD is syncing")
+    resources = status.get("resources") or []
+    return Applied(
+        revision=revision,
+        moving=tuple(each for each in moving if each != revision),
+        objects=frozenset(
+            _object(each) for each in resources if each.get("status") == "Synced"
+        ),
+        pruning=any(each.get("requiresPruning") for each in resources),
+    )
+
+
+def _object(resource: Json) -> Object:
+    group, kind = resource.get("group", ""), resource.get("kind", "")
+    return group, kind, resource.get("namespace", ""), resource.get("name", "")
+
+
+def _revision(told: Json, index: int) -> str:
+    """The revision of a source in a sync, sync result or operation; empty if not told."""
+    several = told.get("revisions") or []
+    if several:
+        return str(several[index] or "") if index < len(several) else ""
+    return str(told.get("revision") or "")
+
+
+def _compares_present_source(application: Json, sync: Json, index: int) -> bool:
+    compared = sync.get("comparedTo") or {}
+    if (application.get("spec") or {}).get("sources"):
+        several = compared.get("sources") or []
+        was = several[index] if index < len(several) else None
+    else:
+        was = compared.get("source")
+    now = _sources(application)[index]
+    return was is not None and all(
+        (was.get(key) or "") == (now.get(key) or "")
+        for key in ("repoURL", "path", "targetRevision")
+    )
+
+
+def _argo_moving(application: Json, status: Json, index: int) -> tuple[str, ...]:
+    """Revisions that are being synced or were since the comparison; `""` for one not told."""
+    moving = []
+    waiting = application.get("operation")
+    if waiting:
+        moving.append(_revision(waiting.get("sync") or {}, index))
+    state = status.get("operationState") or {}
+    if state and not _compared_since(state, status):
+        operation = (state.get("operation") or {}).get("sync") or {}
+        result = state.get("syncResult") or {}
+        moving.append(_revision(result, index) or _revision(operation, index))
+    return tuple(moving)
+
+
+def _compared_since(state: Json, status: Json) -> bool:
+    """Whether Argo CD looked again after its last operation had ended."""
+    finished, seen = _time(state.get("finishedAt")), _time(status.get("reconciledAt"))
+    over = state.get("phase") in ("Succeeded", "Failed", "Error")
+    return over and finished is not None and seen is not None and seen >= finished
 
 
 def _time(value: object) -> datetime | None:
+    """RFC 3339; one without a zone is no time of Kubernetes."""
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def find_kustomization(
-    kustomizations: Iterable[Json], globs: Sequence[str], folder: str
-) -> Json | None:
-    """The Kustomization that applies a folder of the repository."""
-    for each in kustomizations:
-        metadata = each.get("metadata", {})
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
-        path = str(each.get("spec", {}).get("path", ""))
-        if any(fnmatch.fnmatchcase(name, glob) for glob in globs) and _same_folder(
-            path.removeprefix("./"), folder
-        ):
-            return each
-    return None
+    return found if found is not None and found.tzinfo is not None else None
 
 
 def flux_applied(kustomization: Json) -> Applied:
-    """What a Kustomization says."""
+    """What a Kustomization says; its applied revision is set only after the pruning."""
     status = kustomization.get("status") or {}
-    generation = kustomization.get("metadata", {}).get("generation")
-    ready: Json = next(
-        (
-            each
-            for each in status.get("conditions") or []
-            if each.get("type") == "Ready"
-        ),
-        {},
-    )
+    generation = (kustomization.get("metadata") or {}).get("generation")
     if status.get("observedGeneration") != generation:
         return Applied(problem="Flux has not seen the present Kustomization yet")
-    if ready.get("status") == "False":
-        return Applied(problem=f"Flux reports {ready.get('reason', 'not ready')}")
-    revision = str(
-        status.get("lastAppliedOriginRevision")
-        or status.get("lastAppliedRevision")
-        or ""
-    )
+    applied = str(status.get("lastAppliedRevision") or "")
+    attempted = str(status.get("lastAttemptedRevision") or "")
+    if not applied:
+        return Applied(problem=f"Flux has applied nothing yet{_reason(status)}")
     return Applied(
-        revision=revision.rpartition("@")[2].rpartition(":")[2],
+        revision=_flux_commit(str(status.get("lastAppliedOriginRevision") or applied)),
+        moving=(_flux_commit(attempted),) if attempted not in ("", applied) else (),
         objects=frozenset(_inventory(status)),
     )
+
+
+def _reason(status: Json) -> str:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "Ready" and condition.get("status") == "False":
+            return f" ({condition.get('reason', 'not ready')})"
+    return ""
+
+
+def _flux_commit(revision: str) -> str:
+    """`main@sha1:<hex>`, `sha1:<hex>` or the old `main/<hex>` -> `<hex>`."""
+    return re.split(r"[@:/]", revision)[-1]
 
 
 def _inventory(status: Json) -> Iterable[Object]:

@@ -10,12 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.settings import Gateway, Renderer
+
 Json = Mapping[str, Any]
 
-CONTROLLERS = frozenset(
-    {"gateway.envoyproxy.io/gatewayclass-controller", "istio.io/gateway-controller"}
-)
+CONTROLLERS = {
+    Renderer.ENVOY_GATEWAY: "gateway.envoyproxy.io/gatewayclass-controller",
+    Renderer.ISTIO: "istio.io/gateway-controller",
+}
 GROUP = "gateway.networking.k8s.io"
+CLASSIC_GROUP = "networking.istio.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,22 +56,29 @@ def addresses(gateway: Json | None) -> tuple[str, ...]:
 
 
 def judge_gateway(gateway: Json | None, name: str) -> Verdict:
-    """The Gateway itself: programmed, with an address."""
+    """The Gateway itself: programmed, with an address.
+
+    Without an address nobody can connect. With one, `Programmed` false is no refusal of a
+    unit: Istio says it of all when one port is missing.
+    """
     if gateway is None:
         return _not_yet(f"Gateway {name} is not there")
     status = gateway.get("status") or {}
-    verdict = _conditions(
-        status.get("conditions"),
-        _generation(gateway),
-        ("Accepted", "Programmed"),
-        f"Gateway {name}",
-    )
+    conditions, generation = status.get("conditions"), _generation(gateway)
+    what = f"Gateway {name}"
+    verdict = _conditions(conditions, generation, ("Accepted",), what)
     if not verdict.ready:
         return verdict
-    return READY if addresses(gateway) else _not_yet(f"Gateway {name} has no address")
+    verdict = _conditions(conditions, generation, ("Programmed",), what)
+    if not addresses(gateway):
+        none = f"{what} has no address"
+        return _failing(none) if verdict.failing else _not_yet(none)
+    return _not_yet(verdict.message) if verdict.failing else verdict
 
 
-def judge_unit(documents: Iterable[Json], platform: Platform, gateway: str) -> Verdict:
+def judge_unit(
+    documents: Iterable[Json], platform: Platform, gateway: Gateway
+) -> Verdict:
     """All Gateway API objects of a unit, as its wish file names them."""
     for document in documents:
         kind, name = (
@@ -111,7 +122,8 @@ def _conditions(
         condition = found.get(each)
         if condition is None or not _current(condition, generation):
             return _not_yet(f"{what} is not {each} at generation {generation} yet")
-        if condition.get("status") == "False":
+        waits = condition.get("reason") == "Pending"
+        if condition.get("status") == "False" and not waits:
             return _failing(f"{what} is not {each}: {_reason(condition)}")
         if condition.get("status") != "True":
             return _not_yet(f"{what} is not {each} yet")
@@ -167,26 +179,33 @@ def _listener(
     return READY
 
 
-def _route(live: Json, document: Json, platform: Platform, gateway: str) -> Verdict:
+def _route(live: Json, document: Json, platform: Platform, gateway: Gateway) -> Verdict:
     kind, name = str(document["kind"]), str(document["metadata"]["name"])
-    generation = _generation(live)
     parents = (live.get("status") or {}).get("parents") or []
+    controller = CONTROLLERS.get(gateway.renderer)
     for wanted in document.get("spec", {}).get("parentRefs", []):
-        status = next((each for each in parents if _is_parent(each, wanted)), None)
         where = f"{kind} {name} on {wanted.get('sectionName')}"
+        # One parent may be told twice, by controllers that do not own it too.
+        status = next(
+            (
+                each
+                for each in parents
+                if each.get("controllerName") == controller
+                and _is_parent(each.get("parentRef") or {}, wanted, gateway)
+            ),
+            None,
+        )
         if status is None:
             return _not_yet(f"{where} is not accepted yet")
+        conditions, generation = status.get("conditions"), _generation(live)
         verdict = _conditions(
-            status.get("conditions"), generation, ("Accepted", "ResolvedRefs"), where
+            conditions, generation, ("Accepted", "ResolvedRefs"), where
         )
+        if verdict.ready and wanted.get("kind") == "Gateway":
+            section = str(wanted.get("sectionName"))
+            verdict = _shared_listener(platform, gateway.name, section)
         if not verdict.ready:
             return verdict
-        if wanted.get("kind") == "Gateway":
-            verdict = _shared_listener(
-                platform, gateway, str(wanted.get("sectionName"))
-            )
-            if not verdict.ready:
-                return verdict
     return READY
 
 
@@ -197,26 +216,26 @@ def _shared_listener(platform: Platform, gateway: str, section: str) -> Verdict:
     return _listener(status, section, _generation(live), exactly_one=False)
 
 
-def _is_parent(status: Json, wanted: Json) -> bool:
-    reference = status.get("parentRef") or {}
+def _is_parent(told: Json, wanted: Json, gateway: Gateway) -> bool:
     return (
-        status.get("controllerName") in CONTROLLERS
-        and reference.get("kind", "Gateway") == wanted.get("kind", "Gateway")
-        and reference.get("name") == wanted.get("name")
-        and reference.get("sectionName") == wanted.get("sectionName")
+        told.get("kind", "Gateway") == wanted.get("kind", "Gateway")
+        and told.get("group", GROUP) == wanted.get("group", GROUP)
+        and told.get("namespace", gateway.namespace) == gateway.namespace
+        and told.get("name") == wanted.get("name")
+        and told.get("sectionName") == wanted.get("sectionName")
     )
 
 
-def classic_problem(documents: Iterable[Json], platform: Platform) -> Verdict:
+def judge_classic(documents: Iterable[Json], platform: Platform) -> Verdict:
     """Objects of Istio's own API carry no conditions: only error-level messages tell."""
     for document in documents:
-        kind, name = (
-            str(document.get("kind")),
-            str(document.get("metadata", {}).get("name")),
-        )
+        if not str(document.get("apiVersion", "")).startswith(f"{CLASSIC_GROUP}/"):
+            continue
+        kind = str(document.get("kind"))
+        name = str(document.get("metadata", {}).get("name"))
         live = platform.objects.get((kind, name))
         if live is None:
-            continue
+            return _not_yet(f"{kind} {name} is not there")
         for message in (live.get("status") or {}).get("validationMessages") or []:
             if str(message.get("level", "")).upper() == "ERROR":
                 code = (message.get("type") or {}).get("code", "an error")

@@ -18,8 +18,8 @@ from reconciler.prove.checks import Evidence
 from reconciler.prove.engines import (
     Applied,
     argo_applied,
-    find_application,
-    find_kustomization,
+    find_applications,
+    find_kustomizations,
     flux_applied,
 )
 from reconciler.prove.gateways import Platform
@@ -63,7 +63,7 @@ async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence
         addresses = await _addresses(api, gateway, platform)
     globs = proof.argocd or proof.flux
 
-    def of_folder(folder: str) -> Applied:
+    def of_folder(folder: str) -> tuple[Applied, ...]:
         return _applied(applied, globs, folder, bool(proof.argocd))
 
     return Evidence(
@@ -103,16 +103,15 @@ async def _engine(api: KubeApi, proof: Proof) -> tuple[Json, ...]:
 
 def _applied(
     objects: tuple[Json, ...], globs: tuple[str, ...], folder: str, argo: bool
-) -> Applied:
+) -> tuple[Applied, ...]:
     if argo:
-        found = find_application(objects, globs, folder)
-        if found is None:
-            return Applied(problem=f"no Application for {folder}")
-        return argo_applied(*found)
-    kustomization = find_kustomization(objects, globs, folder)
-    if kustomization is None:
-        return Applied(problem=f"no Kustomization for {folder}")
-    return flux_applied(kustomization)
+        return tuple(
+            argo_applied(application, index)
+            for application, index in find_applications(objects, globs, folder)
+        ) or (Applied(problem=f"no Application for {folder}", absent=True),)
+    return tuple(
+        flux_applied(each) for each in find_kustomizations(objects, globs, folder)
+    ) or (Applied(problem=f"no Kustomization for {folder}", absent=True),)
 
 
 async def _platform(api: KubeApi, gateway: Gateway) -> Platform:
@@ -161,7 +160,7 @@ def _envoy_sync(status: Path, gateway: Gateway, proof: Proof) -> Evidence:
     problem = "" if revision else f"envoy-sync has acknowledged nothing yet ({status})"
     bind = str(body.get("bind", "")) if acknowledged else ""
     return Evidence(
-        applied=lambda folder: Applied(revision=revision, problem=problem),
+        applied=lambda folder: (Applied(revision=revision, problem=problem),),
         platform=None,
         addresses=("127.0.0.1" if bind in ("", "0.0.0.0", "::") else bind,),
         connect=proof.connect,

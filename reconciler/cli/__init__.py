@@ -125,10 +125,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run a command and end the process with the exit code of the contract."""
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(execute(sys.argv[1:]))
 
 
-def run(arguments: Sequence[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run a command; the exit code. Errors are told on stderr, a traceback only for --debug."""
     try:
         code = cli.main(list(arguments), prog_name="wharfinger", standalone_mode=False)

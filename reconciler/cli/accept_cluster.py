@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
-
 import click
 
+from reconciler import yamlio
 from reconciler.cli.options import Target, repository_options
 from reconciler.cli.people import author, commit
 from reconciler.errors import Usage
-from reconciler.model.repository import FileWrite
-from reconciler.names import cluster_path
-from reconciler.plan.records import format_record, parse_record
+from reconciler.model.repository import FileWrite, Head
+from reconciler.names import cluster_path, is_cluster_name
+from reconciler.plan.records import parse_record
+from reconciler.printable import one_line
+
+_LONGEST = 253  # of a cluster's id
 
 
 @click.command("accept-cluster")
@@ -20,25 +21,43 @@ from reconciler.plan.records import format_record, parse_record
 @click.argument("cluster_id", metavar="ID")
 @repository_options
 def command(cluster: str, cluster_id: str, target: Target) -> None:
-    """Accept ID as the successor of CLUSTER: its ports and holds stay."""
-    repository = target.open(author=author())
+    """Accept ID as the successor of CLUSTER: its ports and holds stay.
+
+    The same as adding ID to `accept:` in clusters/CLUSTER.yaml by hand.
+    """
+    if not is_cluster_name(cluster):
+        raise Usage(f"{cluster[:80]!r} is no cluster's name")
+    if not cluster_id.isprintable() or not 0 < len(cluster_id) <= _LONGEST:
+        raise Usage(f"{one_line(cluster_id, 80)!r} is no cluster's id")
     path = cluster_path(cluster)
-    file = repository.head().files.get(path)
-    record = parse_record(cluster, file.data) if file is not None else None
-    if record is None:
-        raise Usage(
-            f"there is no readable {path}", hint="`wharfinger get clusters` lists them"
-        )
-    if cluster_id in (record.cluster_id, *record.accept):
+
+    def writes(head: Head) -> tuple[FileWrite, ...]:
+        file = head.files.get(path)
+        data = accepted(cluster, cluster_id, file.data if file is not None else b"")
+        return () if data is None else (FileWrite(path=path, data=data),)
+
+    made = commit(
+        target.open(author=author()),
+        f"Accept {cluster_id[:80]} as cluster {cluster}",
+        writes,
+    )
+    if made is None:
         click.echo(f"{cluster_id} is accepted already")
         return
-    data = format_record(replace(record, accept=(*record.accept, cluster_id)))
-    made = commit(
-        repository,
-        f"Accept {cluster_id} as cluster {cluster}"[:200],
-        (FileWrite(path=path, data=data),),
-        datetime.now(UTC),
-    )
-    click.echo(
-        f"accepted {cluster_id} as {cluster} ({made[:10]}); the next pass takes it over"
-    )
+    click.echo(f"accepted {cluster_id} as {cluster} ({made[:10]})")
+    click.echo("the next pass takes it over")
+
+
+def accepted(cluster: str, cluster_id: str, data: bytes) -> bytes | None:
+    """The cluster's file with the id in `accept`, all else kept; `None` when it is there."""
+    record = parse_record(cluster, data)
+    if record is None:
+        raise Usage(
+            f"there is no readable {cluster_path(cluster)}",
+            hint="`wharfinger get clusters` lists them",
+        )
+    if cluster_id in (record.cluster_id, *record.accept):
+        return None
+    (document,) = yamlio.edit(data)
+    document["accept"] = [*record.accept, cluster_id]
+    return yamlio.edited([document], data)

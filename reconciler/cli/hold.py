@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-from datetime import UTC, datetime
-
 import click
 
 from reconciler import yamlio
@@ -12,14 +9,14 @@ from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author, commit, hold_path
 from reconciler.errors import Usage
 from reconciler.holds import parse_hold
-from reconciler.model.repository import FileWrite
+from reconciler.model.repository import FileWrite, Head
 
 
 @click.command("hold")
 @click.argument("unit", metavar="UNIT|CLUSTER|CLUSTER/NAMESPACE|all")
 @repository_options
 @option("--reason", required=True, help="Why; everybody reads it.")
-@option("--by", default="", help="Who decides [default: you].")
+@option("--by", default="", help="Who decides [default: you, as git knows you].")
 @option(
     "--until",
     default="",
@@ -30,9 +27,15 @@ from reconciler.model.repository import FileWrite
 def command(
     unit: str, target: Target, reason: str, by: str, until: str, freeze_addresses: bool
 ) -> None:
-    """Hold a unit, a cluster, a namespace or all as they are in Git."""
+    """Hold a unit, a cluster, a namespace or all as they are in Git.
+
+    A hold is a file that you can also write, review and remove by hand.
+    """
     path = hold_path(unit)
-    body: dict[str, object] = {"reason": reason, "by": by or getpass.getuser()}
+    if not reason.strip():
+        raise Usage("--reason is empty", hint="say why, everybody reads it")
+    person = author()
+    body: dict[str, object] = {"reason": reason, "by": by or person[0]}
     if until:
         body["until"] = until
     if freeze_addresses:
@@ -43,11 +46,12 @@ def command(
             f"--until {until} is no date or time",
             hint="write 2026-12-24 or 2026-12-24T18:00:00Z",
         )
-    repository = target.open(author=author())
-    made = commit(
-        repository,
-        f"Hold {unit}",
-        (FileWrite(path=path, data=data),),
-        datetime.now(UTC),
-    )
-    click.echo(f"{unit} is held by {path} ({made[:10]})")
+
+    def writes(head: Head) -> tuple[FileWrite, ...]:
+        there = head.files.get(path)
+        is_same = there is not None and there.data == data
+        return () if is_same else (FileWrite(path=path, data=data),)
+
+    made = commit(target.open(author=person), f"Hold {unit}", writes)
+    how = f"({made[:10]})" if made else "already, in the same words"
+    click.echo(f"{unit} is held by {path} {how}")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
 import subprocess
-from datetime import datetime
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
-from reconciler.errors import Usage
-from reconciler.model.repository import CommitDraft, CommitId, FileWrite
+from reconciler.errors import Conflict, Usage
+from reconciler.model.repository import CommitDraft, CommitId, FileWrite, Head
 from reconciler.model.units import UnitId
 from reconciler.names import is_cluster_name, is_dns_name, is_label
 from reconciler.repo import Repository
+
+_ATTEMPTS = 5
 
 
 def parse_unit(text: str) -> UnitId:
@@ -44,25 +49,54 @@ def hold_path(text: str) -> str:
 
 def author() -> tuple[str, str]:
     """Name and e-mail of the person at the keyboard, as git knows them."""
-    name = os.environ.get("GIT_AUTHOR_NAME") or _git("user.name") or getpass.getuser()
-    email = (
-        os.environ.get("GIT_AUTHOR_EMAIL")
-        or _git("user.email")
-        or f"{getpass.getuser()}@localhost"
-    )
-    return name, email
+    login = _login()
+    name = os.environ.get("GIT_AUTHOR_NAME") or _git("user.name") or login
+    email = os.environ.get("GIT_AUTHOR_EMAIL") or _git("user.email")
+    return name, email or f"{login}@localhost"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        return "somebody"
 
 
 def _git(key: str) -> str:
-    done = subprocess.run(
-        ["git", "config", "--get", key], capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            ["git", "config", "--get", key],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
     return done.stdout.strip()
 
 
 def commit(
-    repository: Repository, subject: str, writes: tuple[FileWrite, ...], now: datetime
-) -> CommitId:
-    """One commit on the branch; a lost race is a Conflict."""
-    draft = CommitDraft(subject=subject, body="", units=(), writes=writes)
-    return repository.push([draft], repository.head().commit, "", now)
+    repository: Repository,
+    subject: str,
+    writes: Callable[[Head], Sequence[FileWrite]],
+) -> CommitId | None:
+    """One commit with what `writes` makes of HEAD, `None` where it makes nothing.
+
+    Somebody else's push in between is no reason to bother a person: it is made again on the
+    new HEAD, a few times, then it is a Conflict.
+    """
+    for attempt in range(_ATTEMPTS):
+        head = repository.head()
+        wanted = tuple(writes(head))
+        if not wanted:
+            return None
+        draft = CommitDraft(subject=subject[:200], body="", units=(), writes=wanted)
+        try:
+            return repository.push([draft], head.commit, "", datetime.now(UTC))
+        except Conflict:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(random.uniform(0.05, 0.2) * 2**attempt)
+            repository.fetch()
+    return None

@@ -37,6 +37,7 @@ from reconciler.repo.signing import Verifier
 from reconciler.repo.transport import BrokenClone, Git, PushResult
 
 UNBORN = CommitId("")
+_NOT_FETCHED = "the ingress repository cannot be fetched"
 _INCOMING = "refs/wharfinger-incoming/branch"
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 # Servers say so when another push was faster, and the branch may not show it yet.
@@ -264,25 +265,27 @@ class Repository:
 
     def _explained(self, ended: Ended, lock: int) -> CommitId:
         """Why the branch did not come: no branch, no remote, shallow, or our own clone."""
-        failure = self._git.failure(ended, "the ingress repository cannot be fetched")
+        failure = self._git.failure(ended, _NOT_FETCHED)
         said = self._git.said(ended)
         if ended.timed_out or not isinstance(failure, Unavailable):
             raise failure
         ref = f"refs/heads/{self.remote.branch}"
         looked, found = self._git.branches(ref, lock)
+        if looked.code == 0 and ref not in found:
+            looked, found = self._git.branches("", lock)
         if looked.code != 0:
             raise failure
         if "shallow" in said:
             raise self._shallow()
-        if ref not in found:
-            self._no_branch(self._git.branches("", lock)[1])
-            self._clone.set_tip(self._ref, UNBORN)
-            return UNBORN
         if "fsck" in said:
             raise failure
-        return self._afresh(lock)
+        if ref not in found:
+            return self._unborn(found)
+        again = self._fetched(lock)  # it may have come into being just now
+        tip = self._arrived(again) if again.code == 0 else None
+        return self._afresh(lock) if tip is None else tip
 
-    def _no_branch(self, others: tuple[str, ...]) -> None:
+    def _unborn(self, others: tuple[str, ...]) -> CommitId:
         """An empty remote is a beginning; one without the branch is a slip of the pen."""
         names = [name.removeprefix("refs/heads/") for name in others]
         if names:
@@ -292,6 +295,9 @@ class Repository:
                 where=self._address.url,
                 hint="name one with --branch, or create it",
             )
+        with suppress(*BROKEN):
+            self._clone.set_tip(self._ref, UNBORN)
+        return UNBORN
 
     def _afresh(self, lock: int) -> CommitId:
         """Make the clone again; it holds nothing that the remote does not."""
@@ -300,7 +306,7 @@ class Repository:
         ended = self._fetched(lock)
         tip = self._arrived(ended) if ended.code == 0 else None
         if tip is None:
-            raise self._git.failure(ended, "the ingress repository cannot be fetched")
+            raise self._git.failure(ended, _NOT_FETCHED)
         return tip
 
     def _shallow(self) -> Blocked:

@@ -124,7 +124,7 @@ def test_help_and_completion_load_no_command_and_no_library() -> None:
         "heavy = {'kubernetes', 'pygit2', 'pydantic', 'rich', 'aiohttp', 'structlog'};"
         "assert code == 0; assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
-    subprocess.execute([sys.executable, "-c", script], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
 def test_completion_names_commands_with_their_line() -> None:

@@ -106,8 +106,8 @@ class _Server(socketserver.ThreadingTCPServer):
 class Talker:
     """A server at `where` that sends its name and then echoes lines until the client ends."""
 
-    def __init__(self, name: str) -> None:
-        self._server = _Server((HOST, free_port()), _Handler)
+    def __init__(self, name: str, host: str = HOST) -> None:
+        self._server = _Server((host, free_port()), _Handler)
         self._server.greeting = name
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -127,10 +127,15 @@ class Talker:
 
 
 class Conversation:
-    """One client connection to a Talker; raises OSError or EOFError when it breaks."""
+    """One client connection to a Talker; raises OSError or EOFError when it breaks.
 
-    def __init__(self, port: int, first: bytes = b"", piece: int = 0) -> None:
-        self._socket = socket.create_connection((HOST, port), timeout=5)
+    `first` is sent before the greeting is read, in pieces of `piece` bytes.
+    """
+
+    def __init__(
+        self, port: int, first: bytes = b"", piece: int = 0, host: str = HOST
+    ) -> None:
+        self._socket = socket.create_connection((host, port), timeout=5)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         step = piece or len(first) or 1
         for start in range(0, len(first), step):

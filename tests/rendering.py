@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -166,6 +165,16 @@ def tls(*located: Located, hosts: Iterable[str], policy: Policy | None = None) -
     return case({"tls": route}, policy=policy)
 
 
+def renamed(what: Case, name: str) -> Case:
+    """The same case for another unit of the same namespace."""
+    unit = replace(what.placement.wish.unit, name=name)
+    wish = replace(what.placement.wish, unit=unit)
+    return Case(
+        placement=replace(what.placement, wish=wish),
+        addresses=replace(what.addresses, unit=unit),
+    )
+
+
 BLUE = destination("blue", 90, "10.20.0.1:31001", "10.20.0.2:31001")
 GREEN = destination("green", 10, "10.20.0.1:31002")
 NONE_LEFT = destination("green", 10)
@@ -234,8 +243,3 @@ CASES: Mapping[str, Case] = {
         }
     ),
 }  # fmt: skip
-
-
-def digest(data: bytes) -> str:
-    """A short name for bytes."""
-    return hashlib.sha256(data).hexdigest()[:12]

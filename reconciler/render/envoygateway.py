@@ -38,6 +38,9 @@ CONTROLLER = f"{GROUP}/gatewayclass-controller"
 # a destination without addresses fails its share like one that is down. Without a Backend the
 # route would be refused, or its share would go to the other destinations.
 NOWHERE = "255.255.255.255"
+# Among names it has to be a name, and Envoy Gateway takes no address for one. Here the share
+# does go to the others, as with every name that does not resolve.
+NO_NAME = "nowhere.invalid"
 # The first failed connection takes an address out, the next good check brings it back.
 HEALTH_CHECK: Doc = {
     "panicThreshold": PANIC,
@@ -64,7 +67,7 @@ def unsupported(wish: Wish) -> str | None:
     policy = wish.policy
     if wish.kind is not UnitKind.TLS:
         return None
-    if policy.allow_cidrs:
+    if policy.allow_cidrs:  # a SecurityPolicy cannot target a TLSRoute
         return "Envoy Gateway cannot limit clients per SNI host; allow-cidrs works with expose: tcp"
     if policy.idle_timeout_seconds or policy.max_connections:
         return "the TLS port is shared; idle-timeout and max-connections work with expose: tcp"
@@ -162,7 +165,7 @@ def endpoint_documents(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:
     """One Backend per destination."""
     documents: list[Doc] = []
     for route in addresses.routes:
-        nowhere: Doc = {_kind(route): _endpoint(NOWHERE, 1, _kind(route))}
+        nowhere = _target(_nowhere(route))
         for located in route.located:
             name = pool_name(addresses.unit, route.name, located.destination)
             document = kubernetes(VERSION, "Backend", name, gateway.namespace)
@@ -172,21 +175,17 @@ def endpoint_documents(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:
     return documents
 
 
-def _kind(route: LocatedRoute) -> str:
-    """`ip` or `fqdn`: Envoy Gateway judges a whole route by its first destination."""
+def _nowhere(route: LocatedRoute) -> Address:
+    """An address of the route's kind: Envoy Gateway judges a route by its first destination."""
     found = [each for located in route.located for each in located.addresses]
-    return "ip" if all(each.is_ip for each in found) else "fqdn"
+    is_ip = all(each.is_ip for each in found)
+    return Address(host=NOWHERE if is_ip else NO_NAME, port=1, is_ip=is_ip)
 
 
 def _target(address: Address) -> Doc:
-    kind = "ip" if address.is_ip else "fqdn"
-    return {kind: _endpoint(address.host, address.port, kind)}
-
-
-def _endpoint(host: str, port: int, kind: str) -> Doc:
-    if kind == "fqdn":
-        return {"hostname": host, "port": port}
-    return {"address": _written_out(host), "port": port}
+    if address.is_ip:
+        return {"ip": {"address": _written_out(address.host), "port": address.port}}
+    return {"fqdn": {"hostname": address.host, "port": address.port}}
 
 
 def _written_out(literal: str) -> str:

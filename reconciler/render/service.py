@@ -66,7 +66,7 @@ def _entries(gateway: Gateway, ports: Iterable[int]) -> list[Doc]:
 def _service(gateway: Gateway, wanted: list[Doc]) -> Doc:
     document = kubernetes("v1", "Service", service_name(gateway), gateway.namespace)
     status = {
-        "name": "status-port",
+        "name": "tcp-status",
         "port": STATUS_PORT,
         "targetPort": STATUS_PORT,
         "protocol": "TCP",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reconciler.model.units import Policy, ProxyProtocol, UnitId
+from reconciler.model.units import Policy, ProxyProtocol
 from tests.envoys import HOST, Conversation, RealEnvoy, Talker, client_hello
-from tests.rendering import API, Case, Route, api, case, destination, tcp, tls
+from tests.rendering import API, Case, Route, api, case, destination, renamed, tcp, tls
 from tests.stack.network import free_port
 from tests.stack.process import wait_until
 from tests.stack.workloads import FAILED, Workload, ask, spread
@@ -146,7 +145,7 @@ def test_clients_out_of_the_allowed_networks_hear_nothing(envoy: RealEnvoy) -> N
         envoy.serve(
             tcp(found, port=inside, name="in", policy=Policy(allow_cidrs=("127.0.0.0/8",))),
             tcp(found, port=outside, name="out", policy=Policy(allow_cidrs=("10.0.0.0/8",))),
-            replace_unit(
+            renamed(
                 tls(found, hosts=("a.apps.example.com",), policy=Policy(allow_cidrs=("10.0.0.0/8",))),
                 "sni",
             ),
@@ -157,15 +156,6 @@ def test_clients_out_of_the_allowed_networks_hear_nothing(envoy: RealEnvoy) -> N
             Conversation(outside)
         with pytest.raises((EOFError, OSError)):
             Conversation(envoy.tls_port, client_hello("a.apps.example.com"))
-
-
-def replace_unit(what: Case, name: str) -> Case:
-    unit = UnitId(cluster="eu1", namespace="shop", name=name)
-    wish = replace(what.placement.wish, unit=unit)
-    return Case(
-        placement=replace(what.placement, wish=wish),
-        addresses=replace(what.addresses, unit=unit),
-    )
 
 
 def test_more_connections_than_allowed_are_closed_and_idle_ones_end(

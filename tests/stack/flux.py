@@ -169,11 +169,16 @@ class Flux:
     def publish(
         self, source: str, bare: Path, commit: str = "main", *, ignore: str = ""
     ) -> str:
-        """Let the engine have a commit of `bare`; its full id. Does not wait."""
+        """Let the engine have a commit of `bare`; its full id. Does not wait.
+
+        `ignore` comes on top of the source's own ``spec.ignore``.
+        """
         commit = git(bare, "rev-parse", f"{commit}^{{commit}}")
         ref = Ref(SOURCES, "GitRepository", source, NAMESPACE)
-        generation = self.hub.api.get(ref)["metadata"]["generation"]
-        artifact = self.artifacts.make(bare, commit, ignore)
+        seen = self.hub.api.get(ref)
+        generation = seen["metadata"]["generation"]
+        patterns = f"{seen['spec'].get('ignore', '')}\n{ignore}"
+        artifact = self.artifacts.make(bare, commit, patterns)
         ready = {
             "type": "Ready",
             "status": "True",

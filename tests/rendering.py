@@ -167,7 +167,11 @@ def tls(*located: Located, hosts: Iterable[str], policy: Policy | None = None) -
 
 def renamed(what: Case, name: str) -> Case:
     """The same case for another unit of the same namespace."""
-    unit = replace(what.placement.wish.unit, name=name)
+    return for_unit(what, replace(what.placement.wish.unit, name=name))
+
+
+def for_unit(what: Case, unit: UnitId) -> Case:
+    """The same case for another unit."""
     wish = replace(what.placement.wish, unit=unit)
     return Case(
         placement=replace(what.placement, wish=wish),

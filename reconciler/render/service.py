@@ -40,10 +40,13 @@ def service_file(
 
 
 def open_ports(gateway: Gateway, ports: frozenset[int]) -> tuple[int, ...]:
-    """The ports in use, their whole blocks and the block after the last; sorted."""
-    blocks = {port // BLOCK for port in ports}
+    """The ports in use, their whole blocks and the block after each; sorted.
+
+    One more port in use never closes another.
+    """
+    used = {port // BLOCK for port in ports}
     first = min((each.first for each in gateway.ports.range), default=0)
-    blocks.add(max(blocks) + 1 if blocks else first // BLOCK)
+    blocks = {first // BLOCK, *used, *(block + 1 for block in used)}
     ahead = {
         port
         for block in blocks

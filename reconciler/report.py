@@ -47,7 +47,9 @@ async def prove_and_write_back(
         _absent(result), result.settings, repository.content_at
     )
     changes = tuple(_changes(result, proofs, gone))
-    outcomes = await write_back(changes, result.settings, mode, os.environ)
+    outcomes = await write_back(
+        changes, result.settings, mode, os.environ, memory.refusals
+    )
     return Report(proofs=proofs, changes=changes, outcomes=outcomes)
 
 

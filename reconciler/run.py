@@ -39,6 +39,7 @@ from reconciler.repo import Repository
 from reconciler.settings import Settings
 from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
+from reconciler.writeback import Refusals
 
 SETTINGS_FILE = "wharfinger.yaml"
 ATTEMPTS = 10
@@ -76,6 +77,7 @@ class Memory:
     looks: dict[UnitId, Look] = field(default_factory=dict)
     pushed: CommitId | None = None
     seen: Seen = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ reported applied.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 
 from reconciler.model.claims import Source
@@ -22,7 +21,7 @@ COMMIT, GENERATION = PREFIX + "commit", PREFIX + "observed-generation"
 KEYS = (STATE, MESSAGE, HOST, PORT, ENDPOINTS, COMMIT, GENERATION)
 SERVED = (HOST, PORT, ENDPOINTS, COMMIT)
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+MESSAGE_LENGTH = 512
 
 Change = Mapping[str, str | None]
 
@@ -66,19 +65,28 @@ def _differences(source: Source, wanted: Mapping[str, str | None]) -> Change:
 def _state(source: Source, state: UnitState, proof: Proof | None) -> State:
     if state.state is not State.ALLOCATED:
         return state.state
-    was_proven = HOST in source.annotations or ENDPOINTS in source.annotations
-    if proof is None or proof.stage in (Stage.UNSEEN, Stage.WAITING):
+    if proof is None or proof.stage is Stage.UNSEEN:
         return State.ALLOCATED
-    if state.degraded or (proof.stage is Stage.FAILING and was_proven):
+    # Whoever writes our keys can at most call the own route Degraded instead of less.
+    was_proven = HOST in source.annotations or ENDPOINTS in source.annotations
+    fails = bool(state.degraded) or proof.stage is Stage.FAILING
+    if fails and was_proven:
         return State.DEGRADED
-    return State.READY if proof.stage is Stage.SERVING else State.APPLIED
+    match proof.stage:
+        case Stage.WAITING:
+            return State.ALLOCATED
+        case Stage.SERVING if not state.degraded:
+            return State.READY
+        case _:
+            return State.DEGRADED if state.degraded else State.APPLIED
 
 
 def _message(state: UnitState, proof: Proof | None) -> str:
     said = state.message
     if state.state is State.ALLOCATED and not state.degraded and proof is not None:
         said = proof.message or said
-    return _CONTROL.sub(" ", said)[:512]
+    printable = (each if each.isprintable() else " " for each in said)
+    return " ".join("".join(printable).split())[:MESSAGE_LENGTH].rstrip()
 
 
 def _served(proof: Proof) -> dict[str, str | None]:

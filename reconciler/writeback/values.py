@@ -1,0 +1,26 @@
+"""What is to be written back and what became of it; pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.model.claims import Source
+from reconciler.model.units import UnitId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectChange:
+    """Annotations to set or remove (`None`) on one VirtualService of an inventory's cluster."""
+
+    source: Source
+    inventory: str
+    annotations: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one change; an empty problem means that it was written."""
+
+    unit: UnitId
+    problem: str

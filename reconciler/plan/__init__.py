@@ -66,7 +66,8 @@ def _refuse_newer(inputs: Inputs, render: Rendering) -> None:
     )
     if newest > render.version:
         raise Blocked(
-            f"HEAD holds commits of renderer version {newest}, this is version {render.version}",
+            f"{Code.NEWER_RENDERER}: HEAD holds commits of renderer version {newest}, "
+            f"this is version {render.version}",
             hint="upgrade wharfinger here; an older one would take back what the newer one wrote",
         )
 

@@ -127,3 +127,21 @@ def test_the_installed_roles_walk_the_whole_road_and_no_verb_is_spare(
             assert road.head() == head, resource
             install(road.workload, WORKLOAD)
         assert answers(where, port) == "blue"
+
+
+def test_a_state_that_may_not_be_written_is_told_and_stops_nothing_else(
+    road: Road,
+) -> None:
+    with road.service("blue"):
+        road.expose({"blue": 1})
+        without(road.workload, WORKLOAD, "virtualservices", "patch")
+        done = road.wharfinger("reconcile")
+        unit = f"{road.workload.name}/{road.space}/orders"
+        assert unit in done.err
+        assert "403" in done.err or "forbidden" in done.err.lower(), done.err
+        assert "state" not in road.annotations()
+        assert [path for path in road.files() if "orders" in path]
+
+        install(road.workload, WORKLOAD)
+        road.wharfinger("reconcile")
+        assert road.annotations()["state"] == "Allocated"

@@ -13,7 +13,7 @@ from reconciler.names import endpoints_path, wish_path
 from reconciler.settings import Gateway, Settings
 
 # How each renderer spells a rule on client addresses; then the prober may be excluded.
-_CLIENT_RULES = (b"clientCIDRs:", b"notRemoteIpBlocks:", b"source_ip:", b"remote_ip:")
+_CLIENT_RULES = (b"clientCIDRs:", b"notRemoteIpBlocks:", b"source_prefix_ranges:")
 
 
 def proof_targets(

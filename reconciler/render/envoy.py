@@ -60,7 +60,7 @@ def wish_documents(placement: Placement) -> list[Doc]:
 
 
 def _listener(placement: Placement, route: PlacedRoute, port: int) -> Doc:
-    chain: Doc = {"metadata": _shares(placement, route)}
+    chain: Doc = _shares(placement, route)
     if match := _clients(placement):
         chain["filter_chain_match"] = match
     chain["filters"] = _filters(placement, route, str(port))
@@ -75,7 +75,7 @@ def _chain(placement: Placement, route: PlacedRoute) -> Doc:
     name = object_name(placement.wish.unit, route.wish.name)
     return {
         "name": name,
-        "metadata": _shares(placement, route),
+        **_shares(placement, route),
         "filter_chain_match": {
             "server_names": list(route.wish.hosts),
             **_clients(placement),
@@ -97,14 +97,20 @@ def _clients(placement: Placement) -> Doc:
 
 
 def _shares(placement: Placement, route: PlacedRoute) -> Doc:
-    """Weights as they were written; where one cluster holds all, nothing else shows them."""
+    """Weights as they were written, where Envoy's own fields do not show them.
+
+    That is where one cluster holds all of a route, and for weight 0, which Envoy refuses.
+    """
+    pairs = list(zip(route.wish.destinations, weighted(placement, route), strict=True))
+    split = len({name for _, (name, weight) in pairs if weight > 0}) > 1
     shares = [
         {"destination": each.key, "cluster": name, "weight": weight}
-        for each, (name, weight) in zip(
-            route.wish.destinations, weighted(placement, route), strict=True
-        )
+        for each, (name, weight) in pairs
+        if not split or weight == 0
     ]
-    return {"filter_metadata": {"wharfinger.dev": {"shares": shares}}}
+    if not shares:
+        return {}
+    return {"metadata": {"filter_metadata": {"wharfinger.dev": {"shares": shares}}}}
 
 
 def _filters(placement: Placement, route: PlacedRoute, stat: str) -> list[Doc]:

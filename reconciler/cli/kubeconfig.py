@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import click
 
@@ -11,6 +12,11 @@ from reconciler.cli.options import Target, option, repository_options
 from reconciler.errors import Usage
 from reconciler.names import cluster_path
 from reconciler.plan.records import ApiRecord, parse_record
+
+# Certificates only: whatever else got into a bundle, a private key above all, stays there.
+_CERTIFICATE = re.compile(
+    r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\n?"
+)
 
 
 @click.command("kubeconfig")
@@ -52,8 +58,18 @@ def _cluster(api: ApiRecord, ca_bundle: str) -> dict[str, object]:
     found: dict[str, object] = {"server": f"https://{api.host}:{api.port}"}
     if api.server_name:
         found["tls-server-name"] = api.server_name
-    if ca_bundle:
-        data = ca_bundle if "BEGIN CERTIFICATE" in ca_bundle else ""
-        text = base64.b64encode(data.encode()).decode() if data else ca_bundle
-        found["certificate-authority-data"] = text
+    certificates = "".join(_CERTIFICATE.findall(_text(ca_bundle)))
+    if certificates:
+        data = base64.b64encode(certificates.encode()).decode()
+        found["certificate-authority-data"] = data
     return found
+
+
+def _text(ca_bundle: str) -> str:
+    """PEM text, also of a bundle in base64 as kubeconfigs have it."""
+    if "-----BEGIN" in ca_bundle:
+        return ca_bundle
+    try:
+        return base64.b64decode(ca_bundle, validate=True).decode("ascii")
+    except ValueError:
+        return ""

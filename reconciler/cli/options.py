@@ -49,7 +49,20 @@ class Target:
         )
         repository = Repository.open(remote, default_cache(), RENDERER_VERSION)
         repository.fetch()
+        _trust(repository)
         return repository
+
+
+def _trust(repository: Repository) -> None:
+    """Judge history by the settings' signing keys; commands that need valid settings say so."""
+    from reconciler.errors import Usage
+    from reconciler.settings_file import parse
+
+    file = repository.head().files.get("wharfinger.yaml")
+    try:
+        repository.trust(parse(file.data).signing.keys if file is not None else ())
+    except Usage:
+        return
 
 
 def global_options(function: F) -> F:

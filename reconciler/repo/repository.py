@@ -114,11 +114,15 @@ class Repository:
         `keys` are the settings' signing keys, remembered for later calls and for `push`.
         """
         if keys is not None:
-            check_public_keys(keys)
-            self._keys = tuple(dict.fromkeys((*self.remote.signing_keys, *keys)))
+            self.trust(keys)
         return self._healing(
             lambda: self._history.read(self._clone, self._tip, self._keys)
         )
+
+    def trust(self, keys: tuple[str, ...]) -> None:
+        """Judge commits by these keys of the settings from now on. Raises Usage."""
+        check_public_keys(keys)
+        self._keys = tuple(dict.fromkeys((*self.remote.signing_keys, *keys)))
 
     def commit_exists(self, commit: str) -> bool:
         """Whether the clone has this commit (at least seven digits of its id)."""

@@ -12,10 +12,19 @@ from dataclasses import dataclass
 from reconciler import yamlio
 from reconciler.errors import InvalidSettings
 from reconciler.headers import WishHeader, parse_addresses, parse_wish_header
+from reconciler.holds import parse_hold
 from reconciler.ledger import Entry, Malformed, format_entry, parse_entry
 from reconciler.model.repository import File
 from reconciler.model.units import UnitId
-from reconciler.names import endpoints_path, wish_path
+from reconciler.names import (
+    endpoints_path,
+    is_cluster_name,
+    is_dns_name,
+    is_label,
+    wish_path,
+)
+from reconciler.plan.records import parse_record
+from reconciler.printable import one_line
 from reconciler.settings import Gateway, Renderer, Settings
 from reconciler.settings_file import parse
 
@@ -69,12 +78,13 @@ def check(files: Mapping[str, File]) -> tuple[Finding, ...]:
     if file is None:
         findings.append(Finding(path="wharfinger.yaml", line=1, message="is not there"))
     findings += _modes(files)
-    entries, faults = _ledger(files)
+    entries, faults = _ledger(files, settings)
     findings += faults
     headers, faults = _wishes(files, settings)
     findings += faults
     findings += _agree(entries, headers, settings)
-    return tuple(sorted(findings))
+    findings += _people(files)
+    return tuple(sorted(set(findings)))
 
 
 def _settings_fault(text: str) -> Finding:
@@ -93,7 +103,9 @@ def _modes(files: Mapping[str, File]) -> Iterator[Finding]:
             )
 
 
-def _ledger(files: Mapping[str, File]) -> tuple[list[Entry], list[Finding]]:
+def _ledger(
+    files: Mapping[str, File], settings: Settings | None
+) -> tuple[list[Entry], list[Finding]]:
     entries, findings = [], []
     for path, file in files.items():
         if not path.startswith(("ports/", "hosts/")):
@@ -104,6 +116,9 @@ def _ledger(files: Mapping[str, File]) -> tuple[list[Entry], list[Finding]]:
             findings.append(Finding(path=path, line=1, message=str(exc)))
             continue
         entries.append(entry)
+        if settings is not None and settings.gateway(entry.gateway) is None:
+            message = f"there is no gateway {entry.gateway}"
+            findings.append(Finding(path=path, line=1, message=message))
         if format_entry(entry) != file.data:
             findings.append(
                 Finding(path=path, line=1, message="is not in canonical form")
@@ -122,6 +137,9 @@ def _wishes(
     for path, file in files.items():
         parts = path.split("/")
         if parts[0] != "manifests" or len(parts) < 4:
+            continue
+        if not path.endswith(".yaml"):
+            findings.append(Finding(path=path, line=1, message="is no YAML file"))
             continue
         gateway = settings.gateway(parts[1]) if settings is not None else None
         if settings is not None and gateway is None:
@@ -216,3 +234,60 @@ def _agree(
                 line=1,
                 message=f"has the owner of {other.path}, both active",
             )
+
+
+def _people(files: Mapping[str, File]) -> Iterator[Finding]:
+    """Files that people write or add to: a typo in them must not wait for its pass."""
+    for path, file in files.items():
+        folder, _, rest = path.partition("/")
+        name = rest.removesuffix(".yaml")
+        if folder == "holds":
+            if not rest.endswith(".yaml") or not _is_held(name):
+                what = "names nothing that can be held: all, a cluster, a namespace or a unit"
+                yield Finding(path=path, line=1, message=what)
+            yield from _hold(path, file)
+        elif folder == "clusters":
+            if not rest.endswith(".yaml") or not is_cluster_name(name):
+                yield Finding(path=path, line=1, message="names no cluster")
+            elif parse_record(name, file.data) is None:
+                what = f"is no record of cluster {name}: cluster and id are needed"
+                yield Finding(path=path, line=1, message=what)
+
+
+def _is_held(name: str) -> bool:
+    parts = name.split("/")
+    if name == "all":
+        return True
+    fits = len(parts) <= 3 and is_cluster_name(parts[0])
+    return fits and all(map(is_label, parts[1:2])) and all(map(is_dns_name, parts[2:]))
+
+
+def _hold(path: str, file: File) -> Iterator[Finding]:
+    try:
+        documents = yamlio.load_all(file.data, positions=True)
+    except yamlio.Unreadable as exc:
+        yield Finding(path=path, line=exc.line, message=exc.what)
+        return
+    body = documents[0].data if len(documents) == 1 else None
+    if not isinstance(body, Mapping):
+        yield Finding(
+            path=path, line=1, message="expected {reason, by, until?, addresses?}"
+        )
+        return
+    for key, what in _hold_faults(path, file, body):
+        yield Finding(path=path, line=documents[0].position((key,))[0], message=what)
+
+
+def _hold_faults(
+    path: str, file: File, body: Mapping[str, object]
+) -> Iterator[tuple[str, str]]:
+    for key in body:
+        if key not in ("reason", "by", "until", "addresses"):
+            yield key, f"unknown key {one_line(key, 60)!r}"
+    for key in ("reason", "by"):
+        if not isinstance(body.get(key), str) or not body[key]:
+            yield key, f"{key} is needed: everybody reads it"
+    if "until" in body and parse_hold(path, file.data).until is None:
+        yield "until", "until is no date or time, such as 2026-12-24"
+    if body.get("addresses", "frozen") != "frozen":
+        yield "addresses", "addresses may only be frozen"

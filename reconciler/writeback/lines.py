@@ -45,13 +45,12 @@ def annotate_lines(
         for key, value in change.items()
         if value is not None and key not in present
     ]
-    edits = {
-        rows[key][0]: _changed(
-            lines[rows[key][0] - 1], value, document.positions[(*path, key)]
-        )
-        for key, value in change.items()
-        if key in present
-    }
+    edits: dict[int, str | None] = {}
+    for key in (each for each in change if each in present):
+        number, start = document.positions[(*path, key)]
+        if number != rows[key][0]:
+            return None
+        edits[number] = _changed(lines[number - 1], change[key], start - 1)
     end = _END.search(lines[row - 1])
     ending = (end[0] if end is not None else "") or "\n"
     edits[row] = _inserted(edits.get(row, lines[row - 1]), made, ending)
@@ -80,11 +79,10 @@ def _anchor(
     return max(family or rows, key=lambda key: rows[key])
 
 
-def _changed(line: str, value: str | None, position: tuple[int, int]) -> str | None:
+def _changed(line: str, value: str | None, start: int) -> str | None:
     """The line with another value, empty when it goes; `None` if it is not one plain line."""
     body = _END.sub("", line)
     end = line[len(body) :]
-    start = position[1] - 1
     match = _VALUE.match(body[start:])
     if match is None:
         return None

@@ -330,7 +330,8 @@ def _transport_failure(exc: Exception, answered: bool) -> tuple[str, Why]:
         case aiohttp.ClientConnectorDNSError():
             return "its name does not resolve", Why.UNREACHABLE
         case aiohttp.ClientConnectorError():
-            return f"no connection ({exc.os_error.strerror})", Why.UNREACHABLE
+            detail = exc.os_error.strerror or "no route to it"
+            return f"no connection ({detail})", Why.UNREACHABLE
         case aiohttp.ClientResponseError() | ValueError():
             return "the answer is no HTTP", Why.UNREADABLE
     if answered:

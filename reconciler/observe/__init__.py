@@ -48,11 +48,11 @@ async def _inventory(
     inventory: Inventory, settings: Settings, only: frozenset[str] | None
 ) -> tuple[ClusterView, ...] | Unknown:
     if inventory.directory is not None:
-        return read_directory(inventory)
+        return await asyncio.to_thread(read_directory, inventory, only)
     found = servers(inventory)
     if isinstance(found, Unknown):
         return found
-    wanted = tuple(each for each in found if only is None or each.entry.name in only)
+    wanted = [each for each in found if only is None or each.entry.name in only]
     return await read_servers(wanted, settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,13 @@ ISTIO = frozenset(
 )
 
 
-def read_directory(inventory: Inventory) -> tuple[ClusterView, ...] | Unknown:
-    """All clusters of a directory inventory; unknown when the directory cannot be read."""
+def read_directory(
+    inventory: Inventory, only: frozenset[str] | None = None
+) -> tuple[ClusterView, ...] | Unknown:
+    """All clusters of a directory, or those in `only`; unknown when it cannot be read.
+
+    A directory without folders is a complete read: the clusters that were there vanished.
+    """
     if inventory.directory is None:
         raise AssertionError("not a directory inventory")
     root = Path(inventory.directory.path)
@@ -39,19 +45,18 @@ def read_directory(inventory: Inventory) -> tuple[ClusterView, ...] | Unknown:
     except OSError as exc:
         message = f"{root}: {exc.strerror or 'cannot be read'}"
         return Unknown(why=Why.UNREADABLE, message=message)
-    return tuple(_view(folder, inventory) for folder in folders)
+    names = {each: inventory.names.get(each.name, each.name) for each in folders}
+    return tuple(
+        _view(folder, name, inventory)
+        for folder, name in names.items()
+        if only is None or name in only
+    )
 
 
-def _view(folder: Path, inventory: Inventory) -> ClusterView:
-    name = inventory.names.get(folder.name, folder.name)
-    entry = ClusterEntry(name=name, inventory=inventory.name)
+def _view(folder: Path, name: str, inventory: Inventory) -> ClusterView:
     if not is_cluster_name(name):
-        message = (
-            f"{folder.name[:80]!r} is no name for a cluster here; map it under names"
-        )
-        return ClusterView(
-            entry=entry, objects=Unknown(why=Why.UNREADABLE, message=message)
-        )
+        return parse.refused_name(name, inventory.name)
+    entry = ClusterEntry(name=name, inventory=inventory.name)
     objects = read_folder(folder)
     if isinstance(objects, Unknown):
         return ClusterView(entry=entry, objects=objects)
@@ -66,7 +71,7 @@ def _known(entry: ClusterEntry, objects: tuple[Placed, ...]) -> ClusterView:
         message = "neither a Namespace kube-system with a uid nor a Cluster document with an id"
         unknown = Unknown(why=Why.NO_ID, message=message)
         return ClusterView(entry=described, objects=unknown)
-    return ClusterView(entry=described, objects=_objects(described, objects))
+    return ClusterView(entry=described, objects=_objects(objects))
 
 
 def _entry(entry: ClusterEntry, objects: tuple[Placed, ...]) -> ClusterEntry | Unknown:
@@ -76,77 +81,110 @@ def _entry(entry: ClusterEntry, objects: tuple[Placed, ...]) -> ClusterEntry | U
         if each.kind == "Cluster" and each.body["apiVersion"] == OURS
     ]
     if len(documents) > 1:
-        return Unknown(why=Why.UNREADABLE, message="more than one Cluster document")
-    said: dict[str, Any] = {}
-    for body in documents:
-        metadata = parse.mapping(body.get("metadata"))
-        said = {"id": metadata.get("uid"), **body, **parse.mapping(body.get("spec"))}
-    servers = _servers(said.get("apiServers"))
+        return _unreadable("there is more than one Cluster document")
+    said = _said(documents[0]) if documents else {}
+    servers, state = _servers(said.get("apiServers")), _state(said.get("state"))
+    names, bundle = said.get("certificateNames"), said.get("caBundle")
     if servers is None:
-        message = "Cluster.apiServers must be a list of {host, port}"
-        return Unknown(why=Why.UNREADABLE, message=message)
-    state = said.get("state", ClusterState.READY)
-    if state not in set(ClusterState):
-        message = f"Cluster.state must be one of {', '.join(ClusterState)}"
-        return Unknown(why=Why.UNREADABLE, message=message)
-    names = said.get("certificateNames")
-    return ClusterEntry(
-        name=entry.name,
-        inventory=entry.inventory,
-        cluster_id=_system_uid(objects) or parse.text(said.get("id")),
-        state=ClusterState(state),
+        return _unreadable("Cluster.apiServers must be a list of {host, port}")
+    if state is None:
+        return _unreadable(f"Cluster.state must be one of {', '.join(ClusterState)}")
+    if not isinstance(names, list | None) or not isinstance(bundle, str | None):
+        return _unreadable(
+            "Cluster.certificateNames must be a list, caBundle must be text"
+        )
+    said_id = said.get("id")
+    if said_id is not None and not parse.cluster_id(said_id):
+        return _unreadable("Cluster.id must be a text such as a UID")
+    return replace(
+        entry,
+        cluster_id=_system_uid(objects) or parse.cluster_id(said_id),
+        state=state,
         api_servers=servers,
-        ca_bundle=parse.text(said.get("caBundle")),
-        certificate_names=tuple(sorted(map(parse.text, names)))
-        if isinstance(names, list)
-        else None,
+        ca_bundle=bundle or "",
+        certificate_names=parse.certificate_names(names),
     )
+
+
+def _said(body: parse.Json) -> dict[str, Any]:
+    """What a Cluster document says: at its top, or under `spec`, which counts more."""
+    metadata = parse.mapping(body.get("metadata"))
+    deleted = metadata.get("deletionTimestamp") is not None
+    said = {"id": metadata.get("uid"), **body, **parse.mapping(body.get("spec"))}
+    return {**said, "state": ClusterState.DELETED} if deleted else said
+
+
+def _state(value: object) -> ClusterState | None:
+    if value is None:
+        return ClusterState.READY
+    return next((state for state in ClusterState if state == value), None)
+
+
+def _unreadable(message: str) -> Unknown:
+    return Unknown(why=Why.UNREADABLE, message=message)
 
 
 def _system_uid(objects: tuple[Placed, ...]) -> str:
     for each in objects:
         metadata = each.body["metadata"]
-        if each.kind == "Namespace" and metadata["name"] == "kube-system":
-            return parse.text(metadata.get("uid"))
+        if each.key == ("/Namespace", "", "kube-system"):
+            return parse.cluster_id(metadata.get("uid"))
     return ""
 
 
 def _servers(value: object) -> tuple[ApiServer, ...] | None:
-    found = []
-    for each in parse.items(value):
+    if not isinstance(value, list | None):
+        return None
+    found = set()
+    for each in value or []:
         body = parse.mapping(each)
         host, port = parse.text(body.get("host")), parse.number(body.get("port"))
         if not host or not 0 < port < 65536:
             return None
-        found.append(ApiServer(host=host, port=port))
-    return tuple(sorted(found)) if value is None or isinstance(value, list) else None
+        found.add(ApiServer(host=host, port=port))
+    return tuple(sorted(found))
 
 
-def _objects(
-    entry: ClusterEntry, objects: tuple[Placed, ...]
-) -> ClusterObjects | Unknown:
+def _unserved(objects: tuple[Placed, ...]) -> Placed | None:
+    """An object that no API server would take: left out, it would count as absent."""
+    groups = {version.partition("/")[0] for version in ISTIO}
+    mine = (each for each in objects if each.group in groups)
+    kinds = ("VirtualService", "DestinationRule")
+    return next(
+        (
+            each
+            for each in mine
+            if each.kind in kinds and each.body["apiVersion"] not in ISTIO
+        ),
+        None,
+    )
+
+
+def _objects(objects: tuple[Placed, ...]) -> ClusterObjects | Unknown:
+    if (odd := _unserved(objects)) is not None:
+        version = odd.body["apiVersion"][:80]
+        return _unreadable(f"{odd.file}: {odd}: {version!a} is no known version")
+
     def of(kind: str, versions: frozenset[str]) -> list[parse.Json]:
-        return [
-            each.body
-            for each in objects
-            if each.kind == kind and each.body["apiVersion"] in versions
-        ]
+        found = [each for each in objects if each.kind == kind]
+        found.sort(key=lambda each: each.key)
+        return [each.body for each in found if each.body["apiVersion"] in versions]
 
     core = frozenset({"v1"})
     pods = dict(map(parse.pod_labels, of("Pod", core)))
     slices = of("EndpointSlice", frozenset({"discovery.k8s.io/v1"}))
-    services = tuple(
-        parse.virtual_service(each) for each in of("VirtualService", ISTIO)
-    )
-    return ClusterObjects(
-        virtual_services=tuple(
-            sorted(services, key=lambda each: (each.namespace, each.name))
-        ),
-        services=tuple(map(parse.service, of("Service", core))),
-        nodes=tuple(map(parse.node, of("Node", core))),
-        endpoint_slices=tuple(parse.endpoint_slice(each, pods) for each in slices),
-        destination_rules=tuple(
-            map(parse.destination_rule, of("DestinationRule", ISTIO))
-        ),
-        one_look_is_proof=True,
-    )
+    try:
+        return ClusterObjects(
+            virtual_services=tuple(
+                map(parse.virtual_service, of("VirtualService", ISTIO))
+            ),
+            services=tuple(map(parse.service, of("Service", core))),
+            nodes=tuple(map(parse.node, of("Node", core))),
+            endpoint_slices=tuple(parse.endpoint_slice(each, pods) for each in slices),
+            destination_rules=tuple(
+                map(parse.destination_rule, of("DestinationRule", ISTIO))
+            ),
+            one_look_is_proof=True,
+        )
+    except ValueError as exc:
+        return _unreadable(str(exc))

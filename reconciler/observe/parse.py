@@ -2,27 +2,36 @@
 
 A tenant's odd object must never make its whole cluster unknown: what is malformed inside an
 object becomes an empty or harmless value, and `claim` rejects what asks for it. Only a broken
-identity (no name, no namespace where there must be one) raises ValueError.
+identity (no name, no namespace where there must be one) raises ValueError, and so do
+annotations that are no mapping: "not exposed" is proof of absence and must never be a guess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from reconciler.model.clusters import (
+    ClusterEntry,
+    ClusterView,
     DestinationRule,
     Endpoint,
     EndpointSlice,
     Node,
     Service,
     ServicePort,
+    Unknown,
     VirtualService,
+    Why,
 )
+from reconciler.names import is_dns_name
 
 Json = Mapping[str, Any]
 SERVICE_NAME = "kubernetes.io/service-name"
+_ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@]{0,127}\Z")
 
 
 def mapping(value: object) -> Json:
@@ -59,6 +68,9 @@ def virtual_service(body: Json) -> VirtualService:
     """One VirtualService; its spec stays raw."""
     namespace, name = identity(body, namespaced=True)
     metadata = mapping(body.get("metadata"))
+    annotations = metadata.get("annotations")
+    if not isinstance(annotations, Mapping | None):
+        raise ValueError("metadata.annotations of an object is no mapping")
     return VirtualService(
         namespace=namespace,
         name=name,
@@ -66,7 +78,7 @@ def virtual_service(body: Json) -> VirtualService:
         resource_version=text(metadata.get("resourceVersion")),
         generation=number(metadata.get("generation")),
         deleting=metadata.get("deletionTimestamp") is not None,
-        annotations=dict(mapping(metadata.get("annotations"))),
+        annotations=dict(annotations or {}),
         spec=mapping(body.get("spec")),
     )
 
@@ -85,7 +97,10 @@ def service(body: Json) -> Service:
         local_traffic_policy=spec.get("externalTrafficPolicy") == "Local",
         ports=tuple(_service_port(mapping(port)) for port in items(spec.get("ports"))),
         ingress=tuple(
-            _ingress(mapping(each)) for each in items(balancer.get("ingress"))
+            address
+            for each in map(mapping, items(balancer.get("ingress")))
+            for address in (text(each.get("ip")) or text(each.get("hostname")),)
+            if address
         ),
     )
 
@@ -97,10 +112,6 @@ def _service_port(port: Json) -> ServicePort:
         node_port=number(port.get("nodePort")),
         protocol=text(port.get("protocol")) or "TCP",
     )
-
-
-def _ingress(each: Json) -> str:
-    return text(each.get("ip")) or text(each.get("hostname"))
 
 
 def node(body: Json) -> Node:
@@ -131,16 +142,19 @@ def moment(value: object) -> datetime | None:
     """An RFC 3339 time, UTC; `None` for anything else."""
     try:
         found = datetime.fromisoformat(text(value))
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the year 1 has no earlier day to move to
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 PodLabels = Mapping[tuple[str, str], tuple[tuple[str, str], ...]]
 
 
 def endpoint_slice(body: Json, pods: PodLabels | None = None) -> EndpointSlice:
-    """One EndpointSlice; `pods` are labels by (namespace, name), `None` when not looked at."""
+    """One EndpointSlice; `pods` are labels by (namespace, name), `None` when not looked at.
+
+    An endpoint whose pod is not among them has no labels, so that it is in no subset.
+    """
     namespace, _ = identity(body, namespaced=True)
     labels = mapping(mapping(body.get("metadata")).get("labels"))
     return EndpointSlice(
@@ -162,8 +176,9 @@ def _endpoint(each: Json, namespace: str, pods: PodLabels | None) -> Endpoint:
     target = mapping(each.get("targetRef"))
     conditions = mapping(each.get("conditions"))
     labels = None
-    if pods is not None and target.get("kind") == "Pod":
-        labels = pods.get((namespace, text(target.get("name"))))
+    if pods is not None:
+        name = text(target.get("name")) if target.get("kind") == "Pod" else ""
+        labels = pods.get((namespace, name), ())
     return Endpoint(
         addresses=tuple(map(text, items(each.get("addresses")))),
         ready=conditions.get("ready") is not False,  # absent means ready
@@ -200,9 +215,53 @@ def destination_rule(body: Json) -> DestinationRule:
 
 
 def needs_pods(services: Iterable[VirtualService]) -> bool:
-    """Whether an exposed VirtualService asks for pods, so that subsets need their labels."""
+    """Whether an exposed VirtualService asks for pods of a subset: then labels are needed."""
     return any(
         each.annotations.get("wharfinger.dev/backend") == "pod"
         and "wharfinger.dev/expose" in each.annotations
+        and any(map(_names_subset, _destinations(each.spec)))
         for each in services
     )
+
+
+def _destinations(spec: Json) -> Iterator[Json]:
+    for kind in ("tcp", "tls", "http"):
+        for entry in map(mapping, items(spec.get(kind))):
+            for route in map(mapping, items(entry.get("route"))):
+                yield mapping(route.get("destination"))
+
+
+def _names_subset(destination: Json) -> bool:
+    return bool(destination.get("subset"))
+
+
+def refused_name(name: str, inventory: str) -> ClusterView:
+    """The view of a cluster whose name cannot be used here; other clusters go on."""
+    shown = ascii(name[:80])[1:-1]
+    message = f"{shown} is no name for a cluster here; map it under names"
+    return ClusterView(
+        entry=ClusterEntry(name=shown, inventory=inventory),
+        objects=Unknown(why=Why.UNREADABLE, message=message),
+    )
+
+
+def cluster_id(value: object) -> str:
+    """A cluster's id, empty for what is none: it is written into files and messages."""
+    return value if isinstance(value, str) and _ID.match(value) else ""
+
+
+def certificate_names(value: object) -> tuple[str, ...] | None:
+    """DNS names (`*.` too) and IP addresses, sorted; others are left out, no list is None."""
+    if not isinstance(value, list | tuple):
+        return None
+    names = {text(each).lower() for each in value}
+    return tuple(sorted(filter(_is_certificate_name, names)))
+
+
+def _is_certificate_name(name: str) -> bool:
+    if is_dns_name(name.removeprefix("*.")):
+        return True
+    try:
+        return bool(ipaddress.ip_address(name)) and "%" not in name
+    except ValueError:
+        return False

@@ -6,8 +6,10 @@ All or nothing: one list that is not whole makes the cluster unknown.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from reconciler.kube import (
     METADATA_ONLY,
@@ -16,16 +18,19 @@ from reconciler.kube import (
     NotFound,
     server_certificate_names,
 )
-from reconciler.kubeconfig import Credentials, RefusedKubeconfig, load_kubeconfig
+from reconciler.kubeconfig import (
+    Credentials,
+    Kubeconfig,
+    RefusedKubeconfig,
+    load_kubeconfig,
+)
 from reconciler.model.clusters import (
     ApiServer,
     ClusterEntry,
     ClusterObjects,
     ClusterView,
     DestinationRule,
-    EndpointSlice,
     Unknown,
-    VirtualService,
     Why,
 )
 from reconciler.names import is_cluster_name
@@ -39,14 +44,17 @@ AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One cluster of a kubeconfig inventory, with how to reach it or why not."""
+    """One cluster of a kubeconfig inventory and how to reach it."""
 
     entry: ClusterEntry
-    credentials: Credentials | Unknown
+    credentials: Credentials
 
 
-def servers(inventory: Inventory) -> tuple[Server, ...] | Unknown:
-    """The contexts of a kubeconfig inventory; unknown when the file cannot be read."""
+def servers(inventory: Inventory) -> tuple[Server | ClusterView, ...] | Unknown:
+    """The contexts of a kubeconfig, unknown when the file cannot be read.
+
+    A context that cannot be used is a view already; the others go on.
+    """
     if inventory.kubeconfig is None:
         raise AssertionError("not a kubeconfig inventory")
     path = inventory.kubeconfig.path
@@ -54,38 +62,37 @@ def servers(inventory: Inventory) -> tuple[Server, ...] | Unknown:
         config = load_kubeconfig(Path(path) if path else None)
     except RefusedKubeconfig as exc:
         return exc.unknown()
-    found = []
-    for context in config.matching(inventory.kubeconfig.contexts):
-        name = inventory.names.get(context, context)
-        entry = ClusterEntry(name=name, inventory=inventory.name)
-        if not is_cluster_name(name):
-            message = f"context {context[:80]!r} is no name for a cluster here; map it under names"
-            unknown = Unknown(why=Why.UNREADABLE, message=message)
-            found.append(Server(entry=entry, credentials=unknown))
-            continue
-        try:
-            credentials = config.credentials(context)
-        except RefusedKubeconfig as exc:
-            found.append(Server(entry=entry, credentials=exc.unknown()))
-            continue
-        described = replace(
-            entry,
-            api_servers=(ApiServer(host=credentials.host, port=credentials.port),)
-            if credentials.is_root
-            else (),
-            ca_bundle=credentials.ca,
-        )
-        found.append(Server(entry=described, credentials=credentials))
-    return tuple(found)
+    contexts = config.matching(inventory.kubeconfig.contexts)
+    return tuple(_server(config, context, inventory) for context in contexts)
+
+
+def _server(
+    config: Kubeconfig, context: str, inventory: Inventory
+) -> Server | ClusterView:
+    name = inventory.names.get(context, context)
+    if not is_cluster_name(name):
+        return parse.refused_name(name, inventory.name)
+    entry = ClusterEntry(name=name, inventory=inventory.name)
+    try:
+        credentials = config.credentials(context)
+    except RefusedKubeconfig as exc:
+        return ClusterView(entry=entry, objects=exc.unknown())
+    # Behind a path of some proxy the API server's own address is not known.
+    address = ApiServer(host=credentials.host, port=credentials.port)
+    servers = (address,) if credentials.is_root else ()
+    entry = replace(entry, api_servers=servers, ca_bundle=credentials.ca)
+    return Server(entry=entry, credentials=credentials)
 
 
 async def read_servers(
-    found: tuple[Server, ...], settings: Settings
+    found: Sequence[Server | ClusterView], settings: Settings
 ) -> tuple[ClusterView, ...]:
     """Views of all clusters, in parallel; never raises for one of them."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(server: Server) -> ClusterView:
+    async def one(server: Server | ClusterView) -> ClusterView:
+        if isinstance(server, ClusterView):
+            return server
         async with slots:
             return await _view(server, settings)
 
@@ -94,8 +101,6 @@ async def read_servers(
 
 async def _view(server: Server, settings: Settings) -> ClusterView:
     entry, credentials = server.entry, server.credentials
-    if isinstance(credentials, Unknown):
-        return ClusterView(entry=entry, objects=credentials)
     try:
         async with asyncio.timeout(SECONDS_PER_CLUSTER):
             async with KubeApi(credentials, name=entry.name) as api:
@@ -104,13 +109,9 @@ async def _view(server: Server, settings: Settings) -> ClusterView:
     except KubeError as exc:
         return ClusterView(entry=entry, objects=exc.unknown())
     except TimeoutError:
-        message = f"{entry.name}: not read within {SECONDS_PER_CLUSTER:.0f} s"
-        return ClusterView(
-            entry=entry, objects=Unknown(why=Why.TIMEOUT, message=message)
-        )
-    if not cluster_id:
-        message = f"{entry.name}: Namespace kube-system has no uid"
-        return ClusterView(entry=entry, objects=Unknown(why=Why.NO_ID, message=message))
+        message = f"{entry.name}: not read within {SECONDS_PER_CLUSTER:g} s"
+        unknown = Unknown(why=Why.TIMEOUT, message=message)
+        return ClusterView(entry=entry, objects=unknown)
     known = replace(entry, cluster_id=cluster_id, certificate_names=names)
     return ClusterView(entry=known, objects=objects)
 
@@ -120,77 +121,132 @@ async def _certificate_names(
 ) -> tuple[str, ...] | None:
     if settings.apis.mode is not ApiMode.AUTO or not entry.api_servers:
         return None
-    return await server_certificate_names(
+    names = await server_certificate_names(
         credentials.host,
         credentials.port,
         ca=credentials.ca,
         server_name=settings.api_host(entry.name),
     )
+    return parse.certificate_names(names)
 
 
 async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
+    """The cluster's id and all of its objects. Raises KubeError for the first failure.
+
+    The id is asked for before and after: behind one address another cluster may answer.
+    """
+    cluster_id = await _identity(api)
     istio = await _istio(api)
-    system = await api.get("/api/v1/namespaces/kube-system")
-    services, core, nodes, slices, rules = await asyncio.gather(
-        api.list(f"{istio}/virtualservices", parse.virtual_service),
+    services, core, nodes, rules = await _all(
+        api.list(f"{istio.path}/virtualservices", parse.virtual_service),
         api.list("/api/v1/services", parse.service),
         api.list("/api/v1/nodes", parse.node),
-        _slices(api),
         _rules(api, istio),
     )
-    if parse.needs_pods(services) and any(rule.subsets for rule in rules):
-        pods = dict(
-            await api.list("/api/v1/pods", parse.pod_labels, accept=METADATA_ONLY)
-        )
-        slices = await _slices(api, pods)
-    uid = parse.text(parse.mapping(system.get("metadata")).get("uid"))
-    return uid, ClusterObjects(
-        virtual_services=_sorted(services),
-        services=core,
-        nodes=nodes,
-        endpoint_slices=slices,
-        destination_rules=rules,
-    )
-
-
-async def _istio(api: KubeApi) -> str:
-    """The path of the served version of Istio's networking group."""
-    try:
-        group = await api.get(ISTIO_GROUP)
-    except NotFound:
-        raise KubeError(
-            "the VirtualService CRD is not installed (group networking.istio.io is not served)",
-            api.name,
-            why=Why.NO_CRD,
-        ) from None
-    served = {
-        parse.text(parse.mapping(each).get("version"))
-        for each in parse.items(group.get("versions"))
-    }
-    for version in ("v1", "v1beta1", "v1alpha3"):
-        if version in served:
-            return f"{ISTIO_GROUP}/{version}"
-    raise KubeError(
-        "no known version of networking.istio.io is served", api.name, why=Why.NO_CRD
-    )
-
-
-async def _slices(
-    api: KubeApi, pods: parse.PodLabels | None = None
-) -> tuple[EndpointSlice, ...]:
-    return await api.list(
+    pods = await _pods(api) if parse.needs_pods(services) else None
+    slices = await api.list(
         "/apis/discovery.k8s.io/v1/endpointslices",
         lambda body: parse.endpoint_slice(body, pods),
     )
+    if await _identity(api) != cluster_id:
+        what = "another cluster answered before the lists were whole"
+        raise KubeError(what, api.name, why=Why.INCOMPLETE)
+    return cluster_id, ClusterObjects(
+        virtual_services=_distinct(api, services),
+        services=_distinct(api, core),
+        nodes=_distinct(api, nodes),
+        # A Service has several slices: their own names are not kept.
+        endpoint_slices=tuple(
+            sorted(slices, key=lambda each: (each.namespace, each.service, each.ports))
+        ),
+        destination_rules=_distinct(api, rules),
+    )
 
 
-async def _rules(api: KubeApi, istio: str) -> tuple[DestinationRule, ...]:
-    """DestinationRules; without their CRD there are no subsets, and no wish can name one."""
+async def _all(*requests: Coroutine[Any, Any, Any]) -> list[Any]:
+    """All results, or the first failure in the order of the requests: never one by luck."""
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+async def _identity(api: KubeApi) -> str:
+    """The UID of the Namespace kube-system."""
+    path = "/api/v1/namespaces/kube-system"
     try:
-        return await api.list(f"{istio}/destinationrules", parse.destination_rule)
-    except NotFound:
+        system = await api.get(path)
+    except NotFound as exc:
+        what = "it has no Namespace kube-system"
+        raise KubeError(what, api.name, why=Why.NO_ID, status=exc.status) from None
+    found = parse.cluster_id(parse.mapping(system.get("metadata")).get("uid"))
+    if not found:
+        raise KubeError("Namespace kube-system has no uid", api.name, why=Why.NO_ID)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Istio:
+    """The served version of Istio's networking group, and whether it has DestinationRules."""
+
+    path: str
+    rules: bool
+
+
+async def _istio(api: KubeApi) -> _Istio:
+    """What discovery says: a list that answers 404 could also be a proxy's mistake."""
+    for version in ("v1", "v1beta1", "v1alpha3"):
+        path = f"{ISTIO_GROUP}/{version}"
+        try:
+            served = await api.get(path)
+        except NotFound:
+            continue
+        names = {
+            parse.text(parse.mapping(each).get("name"))
+            for each in parse.items(served.get("resources"))
+        }
+        if "virtualservices" in names:
+            return _Istio(path=path, rules="destinationrules" in names)
+    what = (
+        "VirtualServices of networking.istio.io are not served: is their CRD installed?"
+    )
+    raise KubeError(what, api.name, why=Why.NO_CRD)
+
+
+async def _rules(api: KubeApi, istio: _Istio) -> tuple[DestinationRule, ...]:
+    """Without their CRD there are no subsets, and only a unit that names one is rejected."""
+    if not istio.rules:
         return ()
+    return await api.list(f"{istio.path}/destinationrules", parse.destination_rule)
 
 
-def _sorted(services: tuple[VirtualService, ...]) -> tuple[VirtualService, ...]:
-    return tuple(sorted(services, key=lambda each: (each.namespace, each.name)))
+async def _pods(api: KubeApi) -> parse.PodLabels | None:
+    """Labels of all pods; `None` when we may not list them.
+
+    One tenant's wish makes them necessary, and must not make the cluster unknown where the
+    platform does not grant them: then that unit is rejected, which changes nothing served.
+    """
+    try:
+        found = await api.list("/api/v1/pods", parse.pod_labels, accept=METADATA_ONLY)
+    except KubeError as exc:
+        if exc.why is Why.FORBIDDEN:
+            return None
+        raise
+    return dict(found)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def _distinct(api: KubeApi, objects: tuple[N, ...]) -> tuple[N, ...]:
+    """Sorted by namespace and name. Raises KubeError when a list has an object twice."""
+    found = {(getattr(each, "namespace", ""), each.name): each for each in objects}
+    if len(found) != len(objects):
+        raise KubeError("a list has an object twice", api.name, why=Why.INCOMPLETE)
+    return tuple(found[key] for key in sorted(found))

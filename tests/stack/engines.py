@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,12 +17,47 @@ from tests.stack.kube import Cluster
 from tests.stack.ssh_remote import SshRemote
 from tests.stack.stack import Stack
 
+T = TypeVar("T")
+
+# pytest counts a fixture once per module that imports it, whatever its scope. Two engines
+# on one hub would fight over its objects, so what runs belongs to the stack.
+
+
+def _until_end(stack: Stack, manager: AbstractContextManager[T]) -> T:
+    """Enter `manager`; it ends with the stack."""
+    undo = ExitStack()
+    started = undo.enter_context(manager)
+    stack.at_end(undo.close)
+    return started
+
+
+@cache
+def _gitea(stack: Stack) -> Gitea:
+    return _until_end(stack, Gitea(stack.logs))
+
+
+@cache
+def _ssh_remote(stack: Stack) -> SshRemote:
+    return _until_end(stack, SshRemote(stack.logs))
+
+
+@cache
+def _argocd(stack: Stack) -> Argocd:
+    forge = _gitea(stack)
+    started = _until_end(stack, Argocd(stack.cluster("hub"), stack.logs))
+    started.trust(f"{forge.url}/", forge.owner)
+    return started
+
+
+@cache
+def _flux(stack: Stack) -> Flux:
+    return _until_end(stack, Flux(stack.cluster("hub"), stack.logs))
+
 
 @pytest.fixture(scope="session")
-def gitea(stack: Stack) -> Iterator[Gitea]:
+def gitea(stack: Stack) -> Gitea:
     """The forge; make a repository per test (`remote` is one)."""
-    with Gitea(stack.logs) as started:
-        yield started
+    return _gitea(stack)
 
 
 @pytest.fixture
@@ -36,22 +73,18 @@ def checkout(remote: GitRemote, tmp_path: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def ssh_remote(stack: Stack) -> Iterator[SshRemote]:
+def ssh_remote(stack: Stack) -> SshRemote:
     """sshd with bare repositories."""
-    with SshRemote(stack.logs) as started:
-        yield started
+    return _ssh_remote(stack)
 
 
 @pytest.fixture(scope="session")
-def argocd(hub: Cluster, stack: Stack, gitea: Gitea) -> Iterator[Argocd]:
+def argocd(hub: Cluster, stack: Stack) -> Argocd:
     """Argo CD on the hub; it can read every repository of the forge."""
-    with Argocd(hub, stack.logs) as started:
-        started.trust(f"{gitea.url}/", gitea.owner)
-        yield started
+    return _argocd(stack)
 
 
 @pytest.fixture(scope="session")
-def flux(hub: Cluster, stack: Stack) -> Iterator[Flux]:
+def flux(hub: Cluster, stack: Stack) -> Flux:
     """kustomize-controller on the hub."""
-    with Flux(hub, stack.logs) as started:
-        yield started
+    return _flux(stack)

@@ -32,6 +32,9 @@ from reconciler.settings import Gateway
 NETWORKING = "networking.istio.io/v1"
 SECURITY = "security.istio.io/v1"
 PORT = 5000  # the port of every ServiceEntry; endpoints have their own
+# Nothing checks an address that was put out: when its time is over, the connections that find
+# it still down fail. Each time it is put out for longer.
+EJECTION = "30s"
 MAX_TOTAL_WEIGHT = 1 << 31  # Envoy adds the weights of a locality up in 32 bits
 
 
@@ -132,7 +135,7 @@ def _rule(placement: Placement, gateway: Gateway, name: str) -> Doc:
             "splitExternalLocalOriginErrors": True,
             "consecutiveLocalOriginFailures": 1,
             "interval": "1s",
-            "baseEjectionTime": "10s",
+            "baseEjectionTime": EJECTION,
             "maxEjectionPercent": 100,
             "minHealthPercent": PANIC,
         },

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.stack.documents import Ref
 from tests.stack.flux import Flux
 from tests.stack.gitea import GitRemote
 from tests.stack.kube import Cluster
+from tests.stack.network import give_back, take_address
 from tests.stack.workloads import Workload, ask
 
 COMMAND = Path(sys.executable).with_name("wharfinger")
@@ -52,6 +54,7 @@ class Road:
     first_port: int
     gateway: str = field(default_factory=lambda: f"gw{os.getpid()}x{next(_numbers)}")
     extra: Mapping[str, Any] = field(default_factory=dict)
+    spare: str = field(default_factory=take_address)  # of a node that comes later
 
     @property
     def space(self) -> str:
@@ -94,7 +97,7 @@ class Road:
                 {
                     "clusters": ["*"],
                     "gateways": [self.gateway],
-                    "endpoints": [f"{self.node}/32"],
+                    "endpoints": [f"{self.node}/32", f"{self.spare}/32"],
                 }
             ],
             "guards": {"grace": "1s"},
@@ -133,6 +136,20 @@ class Road:
         found = self.workload.api.get(Ref("v1", "Service", name, self.space))
         node_port = int(found["spec"]["ports"][0]["nodePort"])
         return Workload(name, node_port, self.node)
+
+    @contextmanager
+    def replaced_node(self, service: str, answer: str) -> Iterator[None]:
+        """Another node takes the place of the first; there the Service says `answer`."""
+        found = self.workload.api.get(Ref("v1", "Service", service, self.space))
+        node_port = int(found["spec"]["ports"][0]["nodePort"])
+        ref = Ref("v1", "Node", f"other-{self.gateway}")
+        node = documents.node(ref.name, self.spare)
+        with Workload(answer, node_port, self.spare):
+            self.workload.api.apply(node)
+            self.workload.api.patch_status(ref, node["status"])
+            self.workload.api.delete(Ref("v1", "Node", f"node-{self.gateway}"))
+            yield
+        self.workload.api.delete(ref)
 
     def expose(self, weights: Mapping[str, int], **annotations: str) -> None:
         """The team's VirtualService `orders`."""
@@ -219,6 +236,7 @@ class Road:
         if self.workload.api.find(ref) is not None:
             self.workload.api.delete(ref)
         self.workload.api.delete(Ref("v1", "Node", f"node-{self.gateway}"))
+        give_back(self.spare)
 
 
 def answers(address: str, port: int) -> str:

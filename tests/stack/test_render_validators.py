@@ -18,7 +18,6 @@ from tests.stack.process import run
 
 pytestmark = pytest.mark.stack
 KUBERNETES = (Renderer.ENVOY_GATEWAY, Renderer.ISTIO, Renderer.ISTIO_CLASSIC)
-STATUS_DEFAULT = {"Gateway", "GatewayClass", "ListenerSet"}
 ISTIO = (Renderer.ISTIO, Renderer.ISTIO_CLASSIC)
 
 
@@ -56,22 +55,28 @@ def test_the_api_server_takes_every_object_and_a_second_time_nothing_changes(
         path.write_text(text)
         run(*kubectl, str(path), "--dry-run=server")
         first, second, third = (_objects(run(*kubectl, str(path))) for _ in range(3))
-        assert {*first} == {*second} == {*third}, name
-        # These are stored once more, with the default of their status that no controller wrote.
-        changed = {key for key in first if first[key] != second[key]}
-        assert {kind for kind, *_ in changed} <= STATUS_DEFAULT, name
-        assert second == third, name
+        assert first == second == third, name
 
 
 def _objects(text: str) -> dict[tuple[str, str, int], str]:
-    """(kind, name, generation) -> resourceVersion of what kubectl printed."""
+    """(kind, name, generation) -> what was asked for, of what kubectl printed.
+
+    Controllers that watch the hub write status meanwhile; that is not ours and not compared.
+    """
     body = json.loads(text)
     return {
         (
             item["kind"],
             item["metadata"]["name"],
             item["metadata"].get("generation", 0),
-        ): item["metadata"]["resourceVersion"]
+        ): json.dumps(
+            [
+                item.get("spec"),
+                item["metadata"].get("labels"),
+                item["metadata"].get("annotations"),
+            ],
+            sort_keys=True,
+        )
         for item in body.get("items", [body])
     }
 

@@ -104,6 +104,7 @@ def test_an_annotation_becomes_a_working_port_and_goes_away_again(
 
         road.expose({"green": 1})
         road.wharfinger("reconcile")
+        road.wharfinger("prove")  # the engine is at an older revision
         assert road.annotations()["port"] == str(port), (
             "it stays while a newer wish is on its way"
         )
@@ -132,6 +133,11 @@ def test_an_annotation_becomes_a_working_port_and_goes_away_again(
         road.apply()
         wait_until(lambda: answers(where, port) == "", "the old port is closed")
         hears(where, 20050, "blue")
+
+        with road.replaced_node("blue", "blue on another node"):
+            road.wharfinger("reconcile")
+            road.apply()
+            hears(where, 20050, "blue on another node")
 
         road.unexpose()
         road.wharfinger("reconcile")

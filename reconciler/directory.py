@@ -113,9 +113,9 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def read_file(file: Path, within: Path) -> tuple[Placed, ...]:
     """The objects of one file; a link must not lead out of `within`. Raises OSError, _Faulty."""
+    status = file.stat()  # raises for a link that leads nowhere or to itself
     if file.is_symlink() and not file.resolve().is_relative_to(within.resolve()):
         raise _Faulty(f"{file}: a link that leads out of {within}")
-    status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         raise _Faulty(f"{file}: not a file")
     if status.st_size > yamlio.MAX_BYTES:

@@ -50,8 +50,8 @@ class SyncOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What one sync did: `refused` are wish paths with the reason, `problem` says why Envoy
-    acknowledged nothing.
+    """What one sync did: `refused` are wish paths with the reason. `problem` is empty unless
+    Envoy acknowledged nothing, and then only the status file has it.
     """
 
     revision: str
@@ -137,7 +137,8 @@ def sync(
     """Bring Envoy to the content of a revision and write the status file.
 
     `files` are those of the revision by path. An Envoy that does not run gets the files all
-    the same and takes them when it starts; the result then says that nothing is acknowledged.
+    the same and takes them when it starts. Raises Unavailable when Envoy did not acknowledge:
+    after the status file says so, so that it can simply be tried again.
     """
     prepare(options)
     last = _last_good(options)
@@ -166,6 +167,11 @@ def sync(
         problem=problem,
     )
     _replace(options.status, _status(result, gateway, options))
+    if problem:
+        hint = (
+            f"the files are written; start it with `{' '.join(envoy_command(options))}`"
+        )
+        raise Unavailable(problem, where=options.admin, hint=hint)
     return result
 
 
@@ -283,7 +289,7 @@ def _await(options: SyncOptions, seen: Callable[[], bool]) -> str:
             if seen():
                 return ""
         except Unavailable as exc:
-            problem = str(exc)
+            problem = exc.what
         if time.monotonic() > deadline:
             return problem
         time.sleep(0.05)
@@ -331,12 +337,18 @@ def _remember(options: SyncOptions, units: Mapping[str, Resources]) -> None:
 
 
 def _replace(path: Path, body: Mapping[str, object]) -> None:
-    """Write by rename: whoever watches sees the old content or the new one, never half."""
+    """Write by rename: whoever watches sees the old content or the new one, never half.
+
+    The same content again is not written: Envoy would read all of it again.
+    """
+    data = json.dumps(body).encode()
     temporary = path.with_name(f".{path.name}.new")
     try:
+        if path.exists() and path.read_bytes() == data:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w") as file:
-            json.dump(body, file)
+        with temporary.open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

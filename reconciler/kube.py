@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import ssl
 import tempfile
@@ -330,7 +331,9 @@ def _transport_failure(exc: Exception, answered: bool) -> tuple[str, Why]:
         case aiohttp.ClientConnectorDNSError():
             return "its name does not resolve", Why.UNREACHABLE
         case aiohttp.ClientConnectorError():
-            detail = exc.os_error.strerror or "no route to it"
+            # asyncio's own words hold addresses; with several there is no one number.
+            number = exc.os_error.errno
+            detail = os.strerror(number) if number else "no address answers"
             return f"no connection ({detail})", Why.UNREACHABLE
         case aiohttp.ClientResponseError() | ValueError():
             return "the answer is no HTTP", Why.UNREADABLE

@@ -69,7 +69,8 @@ class Reading:
         self.version = version
 
     def advance(self, metadata: Json, size: int) -> None:
-        token = metadata.get("continue") or ""
+        token = metadata.get("continue", "")
+        token = "" if token is None else token
         if not isinstance(token, str):
             raise self.broken("the continue token is no text", Why.UNREADABLE)
         if not token and metadata.get("remainingItemCount"):

@@ -17,7 +17,7 @@ from reconciler.model.clusters import (
     Why,
 )
 from reconciler.observe.folders import read_directory
-from reconciler.observe.servers import read_servers, servers
+from reconciler.observe.servers import known_servers, read_servers
 from reconciler.settings import Inventory, Settings
 
 __all__ = ["observe"]
@@ -49,7 +49,7 @@ async def _inventory(
 ) -> tuple[ClusterView, ...] | Unknown:
     if inventory.directory is not None:
         return await asyncio.to_thread(read_directory, inventory, only)
-    found = servers(inventory)
+    found = known_servers(inventory)
     if isinstance(found, Unknown):
         return found
     wanted = [each for each in found if only is None or each.entry.name in only]
@@ -57,7 +57,11 @@ async def _inventory(
 
 
 def _distinct(views: list[ClusterView]) -> list[ClusterView]:
-    """One view a name. Names or ids that are claimed twice are unknown for all who claim them."""
+    """One view a name. Names or ids that are claimed twice are unknown for all who claim them.
+
+    Who was there first is not known here but in Git, so nobody's objects are believed: what is
+    served stays as it is for all of them until the inventories agree again.
+    """
     names = Counter(view.entry.name for view in views)
     ids = Counter(view.entry.cluster_id for view in views if view.entry.cluster_id)
     found: dict[str, ClusterView] = {}

@@ -50,7 +50,7 @@ class Server:
     credentials: Credentials
 
 
-def servers(inventory: Inventory) -> tuple[Server | ClusterView, ...] | Unknown:
+def known_servers(inventory: Inventory) -> tuple[Server | ClusterView, ...] | Unknown:
     """The contexts of a kubeconfig, unknown when the file cannot be read.
 
     A context that cannot be used is a view already; the others go on.

@@ -141,22 +141,24 @@ def _reason(condition: Json) -> str:
 def _listener_set(live: Json, document: Json, name: str) -> Verdict:
     status = live.get("status") or {}
     generation = _generation(live)
+    listeners = {each.get("name"): each for each in status.get("listeners") or []}
+    names = [each["name"] for each in document.get("spec", {}).get("listeners", [])]
+    for each in names:  # a conflict says more than the set's ListenersNotValid
+        conditions = (listeners.get(each) or {}).get("conditions")
+        conflict = _conditions(conditions, generation, (), f"listener {each}")
+        if conflict.failing:
+            return conflict
     verdict = _conditions(
         status.get("conditions"),
         generation,
         ("Accepted", "Programmed"),
         f"ListenerSet {name}",
     )
-    if not verdict.ready:
-        return verdict
-    listeners = {each.get("name"): each for each in status.get("listeners") or []}
-    for wanted in document.get("spec", {}).get("listeners", []):
-        verdict = _listener(
-            listeners.get(wanted["name"]), wanted["name"], generation, exactly_one=True
-        )
+    for each in names if verdict.ready else ():
+        verdict = _listener(listeners.get(each), each, generation, exactly_one=True)
         if not verdict.ready:
-            return verdict
-    return READY
+            break
+    return verdict
 
 
 def _listener(

@@ -122,6 +122,9 @@ def _traffic_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) 
 
 
 def _security_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) -> Doc:
+    """Who may connect. Envoy's filter judges a client by its first byte: one that is not
+    allowed is cut off with it, but may hear a workload that speaks first.
+    """
     name = gatewayapi.route_name(placement, route)
     document = kubernetes(VERSION, "SecurityPolicy", name, gateway.namespace)
     document["spec"] = {

@@ -153,7 +153,8 @@ def _rule(placement: Placement, gateway: Gateway, name: str) -> Doc:
 def client_rules(placement: Placement, gateway: Gateway, name: str) -> list[Doc]:
     """The policy that turns other clients away from the unit's ports and SNI hosts.
 
-    It denies: one that allows would close the whole gateway to everybody else.
+    It denies: one that allows would close the whole gateway to everybody else. As on Envoy
+    Gateway a client that sends nothing may hear a workload that speaks first.
     """
     if not placement.wish.policy.allow_cidrs:
         return []

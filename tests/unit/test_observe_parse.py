@@ -287,19 +287,20 @@ def test_names_in_certificates_are_names() -> None:
     assert parse.certificate_names([]) == ()
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=4,
-)
 KEYS = (
     *("spec", "status", "ports", "conditions", "addresses", "endpoints", "labels"),
     *("loadBalancer", "ingress", "subsets", "targetRef", "selector", "tcp", "route"),
 )
+LEAF = st.sampled_from(
+    [None, True, 0, -1, 1.5, 1 << 70, "", "True", "2026-13-01", "\ud800"]
+)
 ODD = st.recursive(
-    JSON,
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner),
-    max_leaves=10,
+    LEAF,
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
+    ),
+    max_leaves=6,
 )
 
 

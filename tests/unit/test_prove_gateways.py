@@ -109,6 +109,13 @@ def test_listeners_that_are_on_their_way_are_not_refused(
             live_set(conditions=[*conditions("Accepted", "Programmed", "Conflicted")]),
             "ListenerSet set is Conflicted",
         ),
+        (
+            live_set(
+                {"conditions": [condition("Conflicted", reason="PortUnavailable")]},
+                conditions=[condition("Accepted", "False", reason="ListenersNotValid")],
+            ),
+            "listener tcp-20017 is Conflicted: PortUnavailable",
+        ),
         (live_set({"attachedRoutes": 2}), "2 routes attached"),
         (
             live_set(conditions=[condition("Accepted", "False", reason="NotAllowed")]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +36,23 @@ class ClusterRecord:
     ca_bundle: str = ""
     deleted: bool = False
     accept: tuple[str, ...] = ()
+
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+
+
+def certificates(bundle: str) -> str:
+    """The certificates of a CA bundle (PEM, or base64 of it) and nothing else.
+
+    A bundle is committed: a private key that lies in it by mistake must not be.
+    """
+    text = bundle
+    if "-----BEGIN" not in text:
+        try:
+            text = base64.b64decode(bundle, validate=True).decode("ascii")
+        except ValueError:
+            return ""
+    return "".join(f"{block}\n" for block in _CERTIFICATE.findall(text))
 
 
 def format_record(record: ClusterRecord) -> bytes:

@@ -22,7 +22,7 @@ from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import ClusterState, Unknown, Why
-from reconciler.plan.records import ClusterRecord
+from reconciler.plan.records import ClusterRecord, certificates
 from reconciler.plan.world import World
 
 _CODES = {
@@ -141,7 +141,7 @@ def _fresh(claims: ClusterClaims) -> ClusterRecord:
         cluster=entry.name,
         cluster_id=entry.cluster_id,
         inventory=entry.inventory,
-        ca_bundle=entry.ca_bundle,
+        ca_bundle=certificates(entry.ca_bundle),
     )
 
 
@@ -150,7 +150,7 @@ def _refreshed(claims: ClusterClaims, record: ClusterRecord) -> ClusterRecord:
     return replace(
         record,
         inventory=entry.inventory,
-        ca_bundle=entry.ca_bundle or record.ca_bundle,
+        ca_bundle=certificates(entry.ca_bundle) or record.ca_bundle,
     )
 
 

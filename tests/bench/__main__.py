@@ -111,9 +111,17 @@ def main() -> None:
         f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores,"
         f" own peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB"
     )
-    titles = (
-        ["exposures", "clusters", "first/s", "MiB", "second/s", "MiB", "git/s", "first:git", "commits"]
-    )
+    titles = [
+        "exposures",
+        "clusters",
+        "first/s",
+        "MiB",
+        "second/s",
+        "MiB",
+        "git/s",
+        "first:git",
+        "commits",
+    ]
     print("".join(title.rjust(11) for title in titles))
     for size in sizes:
         print("".join(each.rjust(11) for each in row(size, max(1, size // 100))))

@@ -58,7 +58,8 @@ def _settings(wishes: Wishes) -> bytes:
         else f"kubeconfig: {{path: {where}}}"
     )
     return f"""\
-# yaml-language-server: $schema=./wharfinger.schema.json   (wharfinger schema > wharfinger.schema.json)
+# yaml-language-server: $schema=./wharfinger.schema.json
+# For editors: `wharfinger schema > wharfinger.schema.json` beside this file.
 # What the platform team decides. `wharfinger schema` prints all keys.
 apiVersion: wharfinger.dev/v1alpha1
 kind: Settings

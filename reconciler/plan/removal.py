@@ -124,7 +124,10 @@ class Remover:
         )
 
     def remove(self, removal: Removal) -> None:
-        """Remove a unit from HEAD and release what it owns."""
+        """Remove a unit from HEAD and release what it owns; a contradiction freezes it first."""
+        if removal.unit in self._world.frozen:
+            self._writer.frozen(removal.unit, self._world.frozen[removal.unit])
+            return
         hold = self._writer.explicitly_held(removal.unit)
         heads = self._heads(removal)
         for head in heads:

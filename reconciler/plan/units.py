@@ -46,7 +46,7 @@ def plan_units(
             case Stands.SKIPPED:
                 _skip(world, standing, out)
             case Stands.DELETED:
-                _remove_cluster(world, standing, remover, out)
+                _remove_cluster(world, standing, remover)
             case Stands.KNOWN:
                 walk = _Walk(world, standing, writer, remover)
                 wants.extend(walk.wants())
@@ -64,9 +64,7 @@ def _units(world: World, cluster: str) -> list[UnitId]:
     return sorted(found)
 
 
-def _remove_cluster(
-    world: World, standing: Standing, remover: Remover, out: Decisions
-) -> None:
+def _remove_cluster(world: World, standing: Standing, remover: Remover) -> None:
     """Remove all units of a deleted cluster; its file goes with the last of them."""
     for unit in _units(world, standing.cluster):
         remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
@@ -74,18 +72,6 @@ def _remove_cluster(
     if standing.record is None or world.data(path) is None:
         return
     remover.remove_record(standing.cluster, format_record(standing.record))
-    if standing.message:
-        out.say(
-            [
-                row(
-                    Op.SKIP,
-                    UnitId(cluster=standing.cluster),
-                    NOWHERE,
-                    standing.code,
-                    standing.message,
-                )
-            ]
-        )
 
 
 class _Walk:

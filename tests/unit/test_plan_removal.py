@@ -231,6 +231,24 @@ def test_a_cluster_that_its_inventory_calls_deleted_is_removed_guarded() -> None
     assert summary(fresh) == ["create"]
 
 
+def test_a_contradicted_unit_of_a_deleted_cluster_is_frozen_not_removed() -> None:
+    deleted = ClusterClaims(
+        view=ClusterView(
+            entry=ClusterEntry(name="eu1", inventory="lab", state=ClusterState.DELETED),
+            objects=Unknown(why=Why.UNREACHABLE, message="gone"),
+        )
+    )
+    bench = Bench()
+    bench.run(claims(wanted(wish("a"), port=20042), wanted(wish("b"), port=20043)))
+    ledger = "ports/public/20042.yaml"
+    stolen = bench.files[ledger].replace(b"name: a\n", b"name: b\n")
+    bench.person({ledger: stolen})
+    made = bench.run(deleted)
+    assert ("skip", "b", "WHF202") in ops(made)
+    assert "manifests/public/eu1/shop/vs-b.yaml" in bench.files
+    assert b"state: active" in bench.files["ports/public/20043.yaml"]
+
+
 def test_a_gateway_with_live_allocations_cannot_leave_the_settings() -> None:
     bench = Bench()
     bench.run(claims(wanted()))

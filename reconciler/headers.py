@@ -4,7 +4,7 @@ A wish file starts with one line that names what is served and the digest of the
 
     # eu1 shop/orders -> tcp.example.com:20017 wish 3f9a6c2e
 
-An addresses file starts with lines that hold everything needed to render it again, so that a
+The lines below it (`wishes.py`) hold the rest of the wish. An addresses file starts with lines that hold everything needed to render it again, so that a
 held unit can follow its cluster without its VirtualService, and the sticky set needs no YAML:
 
     # eu1 shop/orders addresses failover none
@@ -34,8 +34,8 @@ from reconciler.model.units import (
 from reconciler.names import is_dns_name
 
 _WISH = re.compile(
-    r"# ([a-z0-9-]+) (api|[a-z0-9-]+/[a-z0-9.-]+) -> (\S+(?:, \S+(?: \(draining\))?)*) "
-    r"wish ([0-9a-f]{8})\Z"
+    r"# ([a-z0-9-]+) (api|[a-z0-9-]+/[a-z0-9.-]+) "
+    r"-> (\S+(?: \(draining\))?(?:, \S+(?: \(draining\))?)*) wish ([0-9a-f]{8})\Z"
 )
 _SERVED = re.compile(r"([a-z0-9.-]+):([1-9][0-9]{0,4})( \(draining\))?\Z")
 _ADDRESSES = re.compile(

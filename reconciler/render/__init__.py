@@ -31,7 +31,7 @@ __all__ = [
     "unsupported",
 ]
 
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 
 
 def render(

@@ -19,6 +19,7 @@ from reconciler.model.units import (
 )
 from reconciler.names import object_name
 from reconciler.settings import Gateway, Settings
+from reconciler.wishes import wish_lines
 
 CONNECT_TIMEOUT_SECONDS = 3
 IDLE_SECONDS = 24 * 3600
@@ -36,7 +37,8 @@ def wish_file(
 ) -> bytes:
     """Header and documents of a wish file."""
     header = wish_header(placement, settings.host(gateway), gateway.tls_port)
-    return f"{header}\n{yamlio.dump_all(documents)}".encode()
+    head = f"{header}\n{wish_lines(placement)}"
+    return f"{head}{yamlio.dump_all(documents)}".encode()
 
 
 def addresses_file(addresses: UnitAddresses, documents: Sequence[Doc]) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from reconciler.headers import parse_addresses, parse_wish_header, wish_header
 from reconciler.render import gateway_files, render, render_addresses, unsupported
 from reconciler.settings import Renderer
+from reconciler.wishes import parse_wish
 from tests.rendering import CASES, RENDERERS, settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "cases" / "render"
@@ -73,6 +74,7 @@ def test_heads_say_what_the_files_were_made_of(renderer: Renderer, name: str) ->
     files = render(case.placement, case.addresses, gateway, made)
     expected = wish_header(case.placement, "tcp.ingress.example.com", 443)
     assert parse_wish_header(files.wish) == expected
+    assert parse_wish(files.wish) == case.placement
     parsed = parse_addresses(files.endpoints)
     assert parsed == case.addresses
     assert render_addresses(parsed, gateway, made) == files.endpoints

@@ -7,17 +7,22 @@ next pass is planned from the warm cache and from a fresh one, made, and planned
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from unittest import mock
 
+from reconciler.cli import execute
 from reconciler.headers import parse_wish_header
 from reconciler.ledger import parse_entry
 from reconciler.model.units import PortState
 from tests import documents
-from tests.ingress import Done, Ingress
+from tests.ingress import PERSON, Done, Ingress
 
 NAME = "orders"
 UNIT = "eu1/shop/orders"
@@ -46,11 +51,40 @@ class Wish(StrEnum):
     KEPT = "kept"
 
 
+class Near(Ingress):
+    """The command within this process, which spares its start; `real` starts it."""
+
+    def run(self, *args: str, **environment: str) -> Done:
+        """The command, as `Ingress.run` starts it."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            **PERSON,
+            "XDG_CACHE_HOME": str(self.root / "cache"),
+            "WHARFINGER_REPO": str(self.remote),
+            **self.environment,
+            **environment,
+        }
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, env, clear=True),
+            contextlib.chdir(self.root),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = execute(args)
+        return Done(code=code, out=out.getvalue(), err=err.getvalue())
+
+    def real(self, *args: str) -> Done:
+        """`reconcile` in a process of its own."""
+        return Ingress(root=self.root, environment=self.environment).reconcile(*args)
+
+
 @dataclass(slots=True)
 class Town:
     """One story's repository: the command, and git as a person."""
 
-    ingress: Ingress
+    ingress: Near
     changed: str  # our commit that made the second wish of orders
     created: str  # our commit that exposed orders
     other: str  # our commit that exposed billing
@@ -58,7 +92,6 @@ class Town:
     port: int
     more: tuple[str, ...] = ()  # options of the judged pass
     refused: bool = True  # a rival that asks for the port of orders is refused
-    environment: dict[str, str] = field(default_factory=dict)
 
     def git(self, *args: str) -> str:
         """git in the work tree of a person."""
@@ -95,7 +128,9 @@ class Town:
 
     def show(self, path: str) -> bytes | None:
         """A file at the branch's tip."""
-        return self.ingress.show(path).encode() if path in self.ingress.files() else None
+        return (
+            self.ingress.show(path).encode() if path in self.ingress.files() else None
+        )
 
     def edit(self, path: str, old: str, new: str) -> str:
         """A person edits a file and pushes."""
@@ -120,7 +155,7 @@ class Town:
 
     def passes(self, *args: str) -> Done:
         """A pass that ends well; the town looks again at what is there now."""
-        done = self.ingress.reconcile(*args, **self.environment)
+        done = self.ingress.reconcile(*args)
         assert done.code == 0, done.err + done.out
         self.pull()
         return done
@@ -175,13 +210,14 @@ class Stories(list[Story]):
 def begin(root: Path, **settings: object) -> Town:
     """A repository in which orders has its second wish; paths in it are relative."""
     inventory = {"name": "lab", "directory": {"path": "clusters"}}
-    ingress = Ingress(root=root).start(inventories=[inventory], **settings)
+    ingress = Near(root=root)
+    ingress.start(inventories=[inventory], **settings)
     ingress.git("remote", "set-url", "origin", "../ingress.git")
     ingress.expose("eu1", "billing")
     return _served(ingress)
 
 
-def _served(ingress: Ingress) -> Town:
+def _served(ingress: Near) -> Town:
     assert ingress.reconcile().code == 0
     first = ingress.show(WISH)
     ingress.expose("eu1", NAME, annotations=SECOND_WISH)
@@ -208,7 +244,7 @@ def copied(town: Town, root: Path) -> Town:
     shutil.copytree(town.ingress.root, root, symlinks=True)
     shutil.rmtree(root / "cache")
     return Town(
-        ingress=Ingress(root=root, environment=dict(town.ingress.environment)),
+        ingress=Near(root=root, environment=dict(town.ingress.environment)),
         changed=town.changed,
         created=town.created,
         other=town.other,
@@ -224,7 +260,7 @@ def judge(town: Town, story: Story) -> None:
     warm = ingress.run("plan", "-o", "json", *town.more)
     fresh = ingress.run("plan", "-o", "json", *town.more, **_fresh(ingress, "one"))
     assert _said(fresh) == _said(warm), "a fresh clone says what a warm one says"
-    done = ingress.reconcile(*town.more)
+    done = ingress.real(*town.more)
     assert _said(done) == _said(warm), done.err
     _verdict(town, story, done, kept)
     _wish(town, story, kept)
@@ -235,7 +271,7 @@ def judge(town: Town, story: Story) -> None:
     _again(town, story)
 
 
-def _fresh(ingress: Ingress, name: str) -> dict[str, str]:
+def _fresh(ingress: Near, name: str) -> dict[str, str]:
     return {"XDG_CACHE_HOME": str(ingress.root / f"cache-{name}")}
 
 

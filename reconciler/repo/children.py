@@ -12,13 +12,15 @@ import os
 import selectors
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 WORDS = 1 << 17  # bytes kept of what a child says; the rest is read and dropped
 _CHUNK = 1 << 16
+_PIPE = 1 << 15  # what every system's pipe takes without a reader
 _KEPT = (
     "PATH",
     "HOME",
@@ -80,22 +82,37 @@ def run_child(
     argv: Sequence[str], env: Mapping[str, str], limits: Limits, stdin: bytes = b""
 ) -> Ended:
     """Run a child without a terminal. Raises OSError when it cannot be started."""
-    with subprocess.Popen(
-        list(argv),
-        env=dict(env),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd="/",
-        start_new_session=True,
-        pass_fds=() if limits.inherited is None else (limits.inherited,),
-    ) as child:
+    with (
+        _long(stdin) as entry,
+        subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            stdin=subprocess.PIPE if entry is None else entry,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            start_new_session=True,
+            pass_fds=() if limits.inherited is None else (limits.inherited,),
+        ) as child,
+    ):
         try:
-            return _converse(child, limits, stdin)
+            return _converse(child, limits, stdin if entry is None else b"")
         finally:
             if child.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _long(stdin: bytes) -> Iterator[IO[bytes] | None]:
+    """A file with an input that is too long for a pipe: a child that hangs cannot block us."""
+    if len(stdin) <= _PIPE:
+        yield None
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(stdin)
+        file.seek(0)
+        yield file
 
 
 def _converse(child: subprocess.Popen[bytes], limits: Limits, stdin: bytes) -> Ended:
@@ -127,8 +144,10 @@ def _converse(child: subprocess.Popen[bytes], limits: Limits, stdin: bytes) -> E
 
 
 def _feed(child: subprocess.Popen[bytes], stdin: bytes) -> None:
-    """Give it all of its input, which is small enough for a pipe, and the end of it."""
-    entry = _pipe(child.stdin)
+    """Give it all of its input, which fits into a pipe, and the end of it."""
+    if child.stdin is None:
+        return  # it has a file
+    entry = child.stdin
     with contextlib.suppress(BrokenPipeError):
         entry.write(stdin)
         entry.flush()

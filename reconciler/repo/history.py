@@ -22,6 +22,7 @@ from reconciler.model.repository import (
     ReadBlob,
 )
 from reconciler.repo.attribution import Attribution, Judge
+from reconciler.repo.blobs import Blobs
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
 from reconciler.repo.trailers import ABSENT
@@ -53,8 +54,9 @@ class _Read:
 class HistoryReader:
     """Reads history once per commit; commits never change, so facts are kept."""
 
-    def __init__(self, git: Git, judge: Judge, folder: str) -> None:
+    def __init__(self, git: Git, judge: Judge, folder: str, blobs: Blobs) -> None:
         self._git = git
+        self._blobs = blobs
         self._judge = judge
         self._prefix = f"{folder}/" if folder else ""
         self._tip = ""
@@ -70,7 +72,7 @@ class HistoryReader:
             self._commits = self._up_to(repo, tip)
             self._tip = tip
         facts = tuple(self._attributed(repo, keys)) if tip else ()
-        return History(commits=facts, read=_reader(clone))
+        return self._blobs.reading(History(commits=facts, read=_reader(clone)))
 
     def _up_to(self, repo: Repo, tip: str) -> tuple[_Read, ...]:
         if not tip:
@@ -139,6 +141,7 @@ class HistoryReader:
             if each.claim is not None and self._judge.signed(each.claim, keys):
                 return index + 1
             blobs = [c.new for c in each.fact.changes if c.path == SETTINGS and c.new]
+            self._blobs.bring(blobs)
             texts = [read_blob(repo.odb, blob) for blob in blobs]
             if any(body in text for text in texts for body in bodies):
                 return index + 1

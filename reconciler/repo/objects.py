@@ -7,8 +7,9 @@ nothing of ours is that large. Names that no tree should have are left out: nobo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from reconciler.errors import Blocked, Unavailable
@@ -46,8 +47,10 @@ def decoded(path: bytes) -> str:
 class HeadReader:
     """Reads our files at a commit, within limits of number and size."""
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, bring: Callable[[Iterable[Any]], None]) -> None:
+        """`bring` is told the ids of all files before they are read."""
         self._repo = repo
+        self._bring = bring
         self._odb = repo.odb
         self._left = MAX_TOTAL
 
@@ -56,10 +59,14 @@ class HeadReader:
         found: dict[str, File] = {}
         if tree is None:
             return found
-        for path, entry in self._listed(tree):
+        listed = list(islice(self._listed(tree), MAX_FILES + 1))
+        if len(listed) > MAX_FILES:
+            raise _too_large(f"more than {MAX_FILES} files")
+        self._bring(
+            each.id for _, each in listed if each.filemode in (BLOB, EXECUTABLE)
+        )
+        for path, entry in listed:
             found[path] = self._file(entry)
-            if len(found) > MAX_FILES:
-                raise _too_large(f"more than {MAX_FILES} files")
         return found
 
     def _listed(self, tree: Any) -> Iterator[tuple[str, Any]]:

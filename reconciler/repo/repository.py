@@ -20,6 +20,7 @@ from reconciler.codes import Code
 from reconciler.errors import Blocked, Conflict, ReconcileError, Unavailable, Usage
 from reconciler.model.repository import BlobId, CommitDraft, CommitId, Head, History
 from reconciler.repo.attribution import Judge
+from reconciler.repo.blobs import Blobs
 from reconciler.repo.children import Ended
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.commits import Author, Signer, build_chain
@@ -66,7 +67,11 @@ class Repository:
         self._git = Git(
             folder.with_suffix(".git"), self._address, login, remote.timeout
         )
-        self._clone = Clone(folder.with_suffix(".git"), remote.timeout)
+        # A repository with a folder for us has more than ours, and maybe much of it.
+        self._clone = Clone(
+            folder.with_suffix(".git"), remote.timeout, filtered=bool(self._folder)
+        )
+        self._blobs = Blobs(self._clone, self._git)
         self._verifier = Verifier(self._clone.folder / "wharfinger-verified")
         self._author = Author(
             name=remote.author_name,
@@ -100,7 +105,9 @@ class Repository:
         Raises Unavailable, Unauthorised, Usage (no such branch) or Blocked (shallow).
         """
         with self._clone.lock() as lock:
-            self._tip = self._bring(lock)
+            before, self._tip = self._tip, self._bring(lock)
+            if before != self._tip:
+                self._git.tidy(lock)
 
     def head(self) -> Head:
         """The fetched tip with our files; the same value until a fetch moves the tip."""
@@ -138,7 +145,10 @@ class Repository:
     def read_at(self, commit: str, path: str) -> bytes | None:
         """A regular file of our folder at a commit; `None` when either is not there."""
         blob = (self.content_at(commit, (path,)) or {}).get(path)
-        return None if blob is None else read_blob(self._clone.repo.odb, blob)
+        if blob is None:
+            return None
+        self._blobs.bring((blob,))
+        return read_blob(self._clone.repo.odb, blob)
 
     def content_at(
         self, revision: str, paths: Sequence[str]
@@ -243,6 +253,8 @@ class Repository:
     def _bring(self, lock: int) -> CommitId:
         """Fetch the branch into the clone; a clone that cannot take it is made again."""
         self._clone.sweep()
+        if self._clone.is_refused():
+            return self._afresh(lock)
         ended = self._fetched(lock)
         if ended.code != 0:
             return self._explained(ended, lock)
@@ -253,7 +265,12 @@ class Repository:
         """Fetch into a ref that is not there before: what is there afterwards, came now."""
         with suppress(*BROKEN):
             self._clone.set_tip(_INCOMING, UNBORN)
-        return self._git.fetch(f"+refs/heads/{self.remote.branch}:{_INCOMING}", lock)
+        spec = f"+refs/heads/{self.remote.branch}:{_INCOMING}"
+        filtered = self._clone.filters()
+        ended = self._git.fetch(spec, lock, filtered=filtered)
+        if filtered and "filtering not recognized" in self._git.said(ended):
+            self._clone.is_whole()
+        return ended
 
     def _arrived(self, ended: Ended) -> CommitId | None:
         """The fetched tip, `None` from a broken clone. Raises Blocked (shallow)."""
@@ -273,6 +290,7 @@ class Repository:
         said = self._git.said(ended)
         if ended.timed_out or not isinstance(failure, Unavailable):
             raise failure
+        self._clone.check_room(said)
         ref = f"refs/heads/{self.remote.branch}"
         looked, found = self._git.branches(ref, lock)
         if looked.code == 0 and ref not in found:
@@ -322,8 +340,10 @@ class Repository:
 
     def _healing(self, read: Callable[[], T]) -> T:
         """Read, and when the clone turns out to be broken read again from a new one."""
-        with suppress(*BROKEN, BrokenClone):
+        try:
             return read()
+        except (*BROKEN, BrokenClone) as exc:
+            self._clone.check_room(str(exc))
         before = self._tip
         with self._clone.lock() as lock:
             tip = self._afresh(lock) if before else UNBORN
@@ -341,14 +361,16 @@ class Repository:
         """Drop what was read from a clone that is no more."""
         self._head = None
         judge = Judge(self._verifier)
-        self._history = HistoryReader(self._git, judge, self._folder)
+        self._history = HistoryReader(self._git, judge, self._folder, self._blobs)
 
     def _read_head(self) -> Head:
         if not self._tip:
             return Head(commit=UNBORN, files={})
         repo = self._clone.repo
         tree = subtree(repo, repo[self._tip].tree, self._folder)
-        return Head(commit=self._tip, files=HeadReader(repo).read(tree))
+        return Head(
+            commit=self._tip, files=HeadReader(repo, self._blobs.bring).read(tree)
+        )
 
     def _full(self, commit: str) -> str | None:
         """The whole id of a commit that the clone has."""

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import ReconcileError, Unauthorised, Unavailable, Usage
-from reconciler.repo.children import Ended, Limits, clean_environment, run_child
+from reconciler.repo.children import (
+    Ended,
+    Limits,
+    clean_environment,
+    run_child,
+)
+from reconciler.repo.clone import PROMISOR
 from reconciler.repo.remote import Address, Credentials, Scheme
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -34,6 +40,22 @@ _REFUSED = (
     "unprotected private key file",
 )
 _HOST_KEY = ("host key verification failed", "remote host identification has changed")
+_FETCH = (
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-gc",
+    "--no-recurse-submodules",
+)
+# Objects of passes that did not push go after some hours: no pass takes so long. A bitmap
+# would make packing fail where files are missing.
+_TIDY = (
+    ("gc.auto", "3000"),
+    ("gc.autoPackLimit", "30"),
+    ("gc.pruneExpire", "3.hours.ago"),
+    ("repack.writeBitmaps", "false"),
+)
 _HISTORY = 1 << 30  # bytes of `git log` that are read at most
 
 # Old repositories have such faults, and none of them lets two readers see different files.
@@ -95,23 +117,30 @@ class Git:
         if address.scheme is Scheme.FILE and _is_foreign(Path(address.url)):
             self._trust = self._trusted_folders()
 
-    def fetch(self, spec: str, lock: int) -> Ended:
-        """Bring one ref; `spec` is `+source:target`."""
-        args = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-gc",
-        ]
-        args += ["--no-recurse-submodules", "--end-of-options", self.address.url, spec]
-        return self._run(args, lock=lock, remote=True)
+    def fetch(self, spec: str, lock: int, *, filtered: bool = False) -> Ended:
+        """Bring one ref; `spec` is `+source:target`. `filtered`: without files."""
+        args = [*_FETCH, "--end-of-options", self.address.url, spec]
+        if filtered:
+            args = [*self._promised(), "--end-of-options", PROMISOR, spec]
+        return self._run(args, self._limits(lock), remote=True)
+
+    def fetch_objects(self, names: Iterable[str], lock: int) -> Ended:
+        """Bring objects by their ids into a filtered clone."""
+        args = ["-c", "fetch.negotiationAlgorithm=noop", *self._promised(), "--stdin"]
+        args += ["--end-of-options", PROMISOR]
+        stdin = "".join(f"{name}\n" for name in names).encode()
+        return self._run(args, self._limits(lock), remote=True, stdin=stdin)
+
+    def _promised(self) -> list[str]:
+        """A fetch that may leave out files. No other child knows where they could be had."""
+        named = ["-c", f"remote.{PROMISOR}.url={self.address.url}"]
+        return [*named, *_FETCH, "--filter=blob:none"]
 
     def branches(self, pattern: str, lock: int) -> tuple[Ended, tuple[str, ...]]:
         """The remote's branches that match, as full ref names."""
         args = ["ls-remote", "--quiet", "--heads", "--end-of-options"]
         args += [self.address.url, *([pattern] if pattern else [])]
-        ended = self._run(args, lock=lock, remote=True)
+        ended = self._run(args, self._limits(lock), remote=True)
         lines = ended.output.decode("utf-8", "replace").splitlines()
         return ended, tuple(line.partition("\t")[2] for line in lines if "\t" in line)
 
@@ -125,7 +154,7 @@ class Git:
         args = ["push", "--porcelain", "--no-verify", "--no-follow-tags"]
         args += ["--recurse-submodules=no", f"--force-with-lease={ref}:{base}"]
         args += ["--end-of-options", self.address.url, f"{tip}:{ref}"]
-        ended = self._run(args, lock=lock, remote=True)
+        ended = self._run(args, self._limits(lock), remote=True)
         return read_push(ended, ref)
 
     def log(self, revisions: Iterable[str], paths: Iterable[str]) -> bytes:
@@ -141,7 +170,8 @@ class Git:
         args += ["--no-show-signature", "--no-notes", "--no-mailmap", "--no-decorate"]
         args += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
         ended = self._run(
-            [*args, "--end-of-options", *revisions, "--", *paths], kept=_HISTORY
+            [*args, "--end-of-options", *revisions, "--", *paths],
+            Limits(seconds=self._timeout, kept=_HISTORY),
         )
         if ended.code != 0 or ended.cut:
             raise BrokenClone(self.said(ended))
@@ -149,7 +179,7 @@ class Git:
 
     def tidy(self, lock: int) -> None:
         """Pack loose objects when there are many; failing changes nothing but speed."""
-        self._run(["gc", "--auto", "--quiet"], lock=lock)
+        self._run(["gc", "--auto", "--quiet"], self._limits(lock))
 
     def said(self, ended: Ended) -> str:
         """What a child said on stderr, without secrets and control characters, short."""
@@ -188,22 +218,25 @@ class Git:
     def _run(
         self,
         args: list[str],
+        limits: Limits,
         *,
-        lock: int | None = None,
         remote: bool = False,
-        kept: int | None = None,
+        stdin: bytes = b"",
     ) -> Ended:
-        limits = Limits(seconds=self._timeout, inherited=lock)
-        if kept is not None:
-            limits = Limits(seconds=self._timeout, inherited=lock, kept=kept)
         argv = [self._program, f"--git-dir={self._folder}", *args]
-        return run_child(argv, self._environment(remote=remote), limits)
+        return run_child(argv, self._environment(remote=remote), limits, stdin)
+
+    def _limits(self, lock: int) -> Limits:
+        return Limits(seconds=self._timeout, inherited=lock)
 
     def _environment(self, *, remote: bool) -> dict[str, str]:
         env = clean_environment(os.environ)
         settings = [("core.hooksPath", os.devnull), ("gc.autoDetach", "false")]
         settings += [("fetch.fsckObjects", "true"), ("credential.helper", "")]
         settings += [(f"fetch.fsck.{name}", "ignore") for name in _HARMLESS]
+        settings += _TIDY
+        # Missing files are asked for by us or not at all; older versions only know the second.
+        env.update(GIT_NO_LAZY_FETCH="1", GIT_ALLOW_PROTOCOL="none")
         if remote:
             env["GIT_ALLOW_PROTOCOL"] = self.address.scheme.value
             if self._trust is not None:
@@ -327,6 +360,8 @@ def _hint(said: str) -> str:
         return "run as the owner of that folder, or allow it in safe.directory of git"
     if "ssl certificate" in said or "certificate verif" in said:
         return "name the CA's file in SSL_CERT_FILE"
+    if "no space left" in said or "quota exceeded" in said:
+        return "make room in the cache folder, or name another in XDG_CACHE_HOME"
     if "not found" in said or "does not appear to be" in said:
         return "check --repo; some servers say so when the credentials are missing, too"
     return ""

@@ -125,6 +125,7 @@ class _Backend(BaseHTTPRequestHandler):
     root: ClassVar[Path]
     login: ClassVar[str]
     moved_to: ClassVar[str]
+    old: ClassVar[bool]
     seen: ClassVar[list[str]]
 
     def do_GET(self) -> None:
@@ -163,7 +164,7 @@ class _Backend(BaseHTTPRequestHandler):
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "CONTENT_LENGTH": str(len(body)),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "GIT_PROTOCOL": "" if self.old else self.headers.get("Git-Protocol", ""),
         }
         done = subprocess.run(
             ["git", "http-backend"],
@@ -208,10 +209,18 @@ class Web:
 
 
 @contextmanager
-def web(root: Path, login: str = "", moved_to: str = "") -> Iterator[Web]:
-    """Serve the repositories of a folder over HTTP."""
+def web(
+    root: Path, login: str = "", moved_to: str = "", old: bool = False
+) -> Iterator[Web]:
+    """Serve the repositories of a folder over HTTP; `old`: only the first protocol."""
     seen: list[str] = []
-    fields = {"root": root, "login": login, "moved_to": moved_to, "seen": seen}
+    fields = {
+        "root": root,
+        "login": login,
+        "moved_to": moved_to,
+        "seen": seen,
+        "old": old,
+    }
     server = _Server(("127.0.0.1", 0), type("Handler", (_Backend,), fields))
     port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

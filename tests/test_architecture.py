@@ -45,6 +45,7 @@ IMPURE_NAMES = ("open", "print", "input", "exec", "eval", "breakpoint")
 HOMES = {
     "aiohttp": ("kube",),
     "click": ("cli",),
+    "cel_expr_python": ("policies",),
     "envoy": ("envoysync", "envoyadmin"),
     "jsonpatch": ("writeback",),
     "kubernetes": ("kube", "observe"),

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.policies.judge import Denial, Judge, Request
 from tests import policy_cases as table
+from tests import policy_expressions as expressions
 from tests.policy_objects import placed, tenants
 from tests.stack.api import MERGE, Api, ApiError
 from tests.stack.documents import Document, Ref, load
@@ -192,3 +193,30 @@ def changed(document: Document, annotations: Document) -> Document:
     merged = {**metadata["annotations"], **annotations}
     kept = {key: value for key, value in merged.items() if value is not None}
     return {**document, "metadata": {**metadata, "annotations": kept}}
+
+
+@pytest.fixture
+def tried_expressions(hub: Cluster, namespace: str) -> Iterator[None]:
+    """The policy of all expressions at work."""
+    documents = expressions.policy()
+    hub.api.apply(documents)
+    false = list(expressions.EXPRESSIONS.values()).index("false")
+    canary = expressions.config_map(false, namespace)
+    path = hub.api.path(Ref("v1", "ConfigMap", "", namespace)) + DRY
+    wait_until(lambda: denial(hub.api, "POST", path, canary), "the policy works")
+    yield
+    for document in documents:
+        hub.api.delete(Ref.of(document))
+
+
+def test_expressions_mean_the_same_offline_and_on_the_api_server(
+    hub: Cluster, namespace: str, tried_expressions: None
+) -> None:
+    path = hub.api.path(Ref("v1", "ConfigMap", "", namespace)) + DRY
+    found = {}
+    for index, text in enumerate(expressions.EXPRESSIONS):
+        document = expressions.config_map(index, namespace)
+        said = denial(hub.api, "POST", path, document)
+        error = said is not None and "resulted in error" in said.message
+        found[text] = "true" if said is None else "error" if error else "false"
+    assert found == expressions.EXPRESSIONS

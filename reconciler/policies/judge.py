@@ -274,6 +274,10 @@ def _holds(each: Requirement, labels: Mapping[str, str]) -> bool:
 
 
 def _denials(each: _Compiled, request: Request, made: _Attributes) -> Iterator[Denial]:
+    if _has_nul(request.object) or _has_nul(request.old):
+        # The evaluator sees the text before it alone, which may be all that is good.
+        yield Denial(policy=each.policy.name, message="holds a NUL character")
+        return
     inputs = _inputs(request, made)
     try:
         if not all(_is_true(one.evaluate(inputs)) for one in each.conditions):
@@ -292,6 +296,14 @@ def _denials(each: _Compiled, request: Request, made: _Attributes) -> Iterator[D
             continue
         said = _said(check, inputs)
         yield Denial(policy=each.policy.name, message=said or check.message)
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_has_nul, value))
 
 
 def _is_true(value: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from reconciler.errors import Exit
 from reconciler.model.plans import Op, Plan, Row
@@ -19,18 +20,20 @@ from reconciler.plan.inputs import Rendering
 from reconciler.plan.world import World
 
 ONE_COMMIT_PER_UNIT_BELOW = 200
+_GENERATIONS = 1000  # units of one commit whose generation is told: messages stay short
 _OP_ORDER = {op: index for index, op in enumerate(Op)}
 
 
 def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Plan:
     """The plan from all decisions."""
     writes = sorted(out.writes, key=lambda each: (each.unit, each.change, each.subject))
+    wishes = _unit_drafts(
+        [each for each in writes if each.change in (Change.WISH, Change.REWRITE)],
+        "Update",
+    )
     drafts = [
         *_gateway_drafts(world, render, writes),
-        *_unit_drafts(
-            [each for each in writes if each.change in (Change.WISH, Change.REWRITE)],
-            "Update",
-        ),
+        *_with_facts(world, wishes),
         *_address_drafts([each for each in writes if each.change is Change.ADDRESSES]),
         *_unit_drafts(
             [each for each in writes if each.change is Change.DELETION], "Remove"
@@ -159,6 +162,30 @@ def _draft(writes: Sequence[UnitWrite], subject: str = "") -> CommitDraft:
         units=tuple(map(str, units)),
         writes=tuple(files[path] for path in sorted(files)),
     )
+
+
+def _with_facts(world: World, drafts: Iterable[CommitDraft]) -> Iterable[CommitDraft]:
+    """Each draft with what the audit wants to know: generations, and holds that it ends.
+
+    An integer is all that is taken of an object. Bodies are no part of tree or digest.
+    """
+    found = {
+        str(claim.unit): claim.source.generation
+        for claims in world.inputs.claims
+        for claim in claims.claims
+        if claim.source.generation > 0
+    }
+    released = {str(unit) for unit in world.inputs.released}
+    for draft in drafts:
+        known = [unit for unit in draft.units if unit in found][: _GENERATIONS + 1]
+        if len(known) > _GENERATIONS:
+            known = []
+        lines = [f"{unit} generation {found[unit]}" for unit in known]
+        yield replace(
+            draft,
+            body="\n".join(filter(None, (draft.body, *lines))),
+            released=tuple(unit for unit in draft.units if unit in released),
+        )
 
 
 def _line(row: Row) -> str:

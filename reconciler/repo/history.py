@@ -72,7 +72,7 @@ class HistoryReader:
             self._commits = self._up_to(repo, tip)
             self._tip = tip
         facts = tuple(self._attributed(repo, keys)) if tip else ()
-        return self._blobs.reading(History(commits=facts, read=_reader(clone)))
+        return self._blobs.reading(History(commits=facts, read=reader(clone)))
 
     def _up_to(self, repo: Repo, tip: str) -> tuple[_Read, ...]:
         if not tip:
@@ -148,7 +148,7 @@ class HistoryReader:
         return 0
 
 
-def _reader(clone: Clone) -> ReadBlob:
+def reader(clone: Clone) -> ReadBlob:
     """Reads through the handle of the moment: the clone may be made again."""
 
     def read(blob: BlobId) -> bytes:

@@ -26,6 +26,7 @@ from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.commits import Author, Signer, build_chain
 from reconciler.repo.history import HistoryReader
 from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
+from reconciler.repo.paths import PathReader, Paths
 from reconciler.repo.remote import (
     Credentials,
     Remote,
@@ -130,6 +131,13 @@ class Repository:
         """Judge commits by these keys of the settings from now on. Raises Usage."""
         check_public_keys(keys)
         self._keys = tuple(dict.fromkeys((*self.remote.signing_keys, *keys)))
+
+    @property
+    def paths(self) -> Paths:
+        """Questions about a few paths, answered without reading all the others."""
+        judge = Judge(self._verifier)
+        made = PathReader(self._git, judge, self._folder, self._blobs)
+        return Paths(made, self._healing, lambda: (self._clone, self._tip, self._keys))
 
     def commit_exists(self, commit: str) -> bool:
         """Whether the clone has this commit (at least seven digits of its id)."""

@@ -177,6 +177,19 @@ class Git:
             raise BrokenClone(self.said(ended))
         return ended.output
 
+    def ask(self, args: list[str]) -> bytes:
+        """The whole output of a command that only reads the clone."""
+        ended = self._run(args, Limits(seconds=self._timeout, kept=_HISTORY))
+        if ended.code != 0 or ended.cut:
+            raise BrokenClone(self.said(ended))
+        return ended.output
+
+    def write_graph(self) -> None:
+        """Index commits with the paths that they changed; failing changes nothing but speed."""
+        self._run(
+            ["commit-graph", "write", "--reachable", "--changed-paths", "--split"]
+        )
+
     def tidy(self, lock: int) -> None:
         """Pack loose objects when there are many; failing changes nothing but speed."""
         self._run(["gc", "--auto", "--quiet"], self._limits(lock))

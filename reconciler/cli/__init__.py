@@ -26,6 +26,7 @@ COMMANDS = {
     "envoy-sync": "Feed plain Envoy from the ingress repository.",
     "explain": "Explain a reason code or a unit.",
     "get": "List routes, ports, hosts, clusters or holds.",
+    "history": "Tell what happened to a unit, a port or a gateway.",
     "hold": "Hold a unit, a cluster or all as they are in Git.",
     "init": "Start an ingress repository.",
     "kubeconfig": "Print a kubeconfig for a cluster behind the gateway.",
@@ -36,6 +37,7 @@ COMMANDS = {
     "run": "Make passes until stopped.",
     "schema": "Print the JSON Schema of wharfinger.yaml.",
     "version": "Print the version.",
+    "who-had": "Tell whose a port was at a date.",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 PIPE_CLOSED = 141  # 128 + SIGPIPE

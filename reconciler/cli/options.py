@@ -58,9 +58,9 @@ def _trust(repository: Repository) -> None:
     from reconciler.errors import Usage
     from reconciler.settings_file import parse
 
-    file = repository.head().files.get("wharfinger.yaml")
+    data = repository.paths.file("wharfinger.yaml")
     try:
-        repository.trust(parse(file.data).signing.keys if file is not None else ())
+        repository.trust(parse(data).signing.keys if data is not None else ())
     except Usage:
         return
 

@@ -184,12 +184,6 @@ class Git:
             raise BrokenClone(self.said(ended))
         return ended.output
 
-    def write_graph(self) -> None:
-        """Index commits with the paths that they changed; failing changes nothing but speed."""
-        self._run(
-            ["commit-graph", "write", "--reachable", "--changed-paths", "--split"]
-        )
-
     def tidy(self, lock: int) -> None:
         """Pack loose objects when there are many; failing changes nothing but speed."""
         self._run(["gc", "--auto", "--quiet"], self._limits(lock))

@@ -87,8 +87,8 @@ class Pool:
             return True
         if entry.owner is not None and entry.owner.identity == owner.identity:
             return entry.state is not PortState.RESERVED
-        if entry.state is not PortState.RELEASED:
-            return False
+        if entry.state is not PortState.RELEASED or entry.next:
+            return False  # with `next` it waits for that unit alone
         return self._now - entry.since >= self._quarantine
 
     def take(self, port: int) -> None:

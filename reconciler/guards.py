@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from reconciler.model.repository import History
+from reconciler.ledger import transfer_of
+from reconciler.model.repository import CommitFact, History
+from reconciler.names import unit_stem
 from reconciler.settings import DeletionGuard
 
 WINDOW = timedelta(hours=24)
@@ -25,17 +27,30 @@ def deleted_recently(
     """How many exposures we deleted per cluster in the last 24 hours.
 
     `present` are the stems (`cluster/namespace/vs-name`) that HEAD has on any gateway: a unit
-    that moved or came back is no deletion.
+    that moved or came back is no deletion, nor is one whose port a person gave to another unit.
     """
     gone: dict[str, set[str]] = {}
     for commit in history.commits:
         if not commit.ours or now - commit.time >= WINDOW:
             continue
-        for change in commit.changes:
-            stem = _deleted_stem(change.path) if change.new is None else None
-            if stem is not None and stem not in present:
-                gone.setdefault(stem.split("/")[0], set()).add(stem)
+        stems = {
+            stem
+            for change in commit.changes
+            if change.new is None and (stem := _deleted_stem(change.path))
+        } - present
+        for stem in stems - _handed_over(commit, history) if stems else ():
+            gone.setdefault(stem.split("/")[0], set()).add(stem)
     return {cluster: len(stems) for cluster, stems in gone.items()}
+
+
+def _handed_over(commit: CommitFact, history: History) -> set[str]:
+    """The units that gave a port or host to another one in this commit."""
+    handed = (
+        transfer_of(change, history)
+        for change in commit.changes
+        if change.path.startswith(("ports/", "hosts/"))
+    )
+    return {unit_stem(each[0].owner.unit) for each in handed if each and each[0].owner}
 
 
 def _deleted_stem(path: str) -> str | None:

@@ -11,6 +11,9 @@ own release frees a port. What counts for a path, by who touched it last:
     released or none   | active, draining, reserved    | HEAD
     released           | removed, released, unreadable | attributed
     none               | unreadable                    | a contradiction: never allocated
+
+Two things of people count all the same: `next` where nothing else differs, and taking back a
+transfer of ours as a whole, when the new owner's manifest does not serve the port any more.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from reconciler import yamlio
+from reconciler.headers import parse_wish_header
 from reconciler.model.repository import BlobId, CommitFact, File, FileChange, History
 from reconciler.model.units import Owner, PortState
-from reconciler.names import is_dns_name
+from reconciler.names import is_dns_name, wish_path
 
 Key = int | str
 LIVE = frozenset({PortState.ACTIVE, PortState.DRAINING})
@@ -231,7 +235,7 @@ def read_ledger(
     entries: dict[tuple[str, Key], Entry] = {}
     contradictions: list[Contradiction] = []
     for path in sorted(paths):
-        entry, fault = _counts(path, files.get(path), by_path.get(path, []), history)
+        entry, fault = _counts(path, files, by_path.get(path, []), history)
         if entry is not None:
             entries[(entry.gateway, entry.key)] = entry
         if fault is not None:
@@ -245,8 +249,9 @@ def _is_ledger(path: str) -> bool:
 
 
 def _counts(
-    path: str, file: File | None, touched: list[Touch], history: History
+    path: str, files: Mapping[str, File], touched: list[Touch], history: History
 ) -> tuple[Entry | None, Contradiction | None]:
+    file = files.get(path)
     now = _parsed(path, file.data if file and file.mode == 0o100644 else None)
     if file is None and not touched:
         return None, None
@@ -255,6 +260,9 @@ def _counts(
             return replace(now, since=touched[0].commit.time), None
         return None, _fault(path, now, "is not in the ledger's form")
     ours = _last_attributed(path, touched, history)
+    said = _next_alone(ours, now) or _taken_back(path, files, touched, history)
+    if said is not None:
+        return said, None
     if ours is not None and ours.live:
         return ours, _rival(path, ours, now)
     if isinstance(now, Entry) and (now.live or now.state is PortState.RESERVED):
@@ -290,6 +298,57 @@ def _last_attributed(path: str, touched: list[Touch], history: History) -> Entry
                 else None
             )
     return None
+
+
+def _but_next(entry: Entry) -> Entry:
+    return replace(entry, next="", since=EPOCH)
+
+
+def transfer_of(change: FileChange, history: History) -> tuple[Entry, Entry] | None:
+    """What a change of a ledger file handed over: the entry before and after, both live."""
+    if change.old is None or change.new is None:
+        return None
+    before = _parsed(change.path, _blob(history, change.old))
+    after = _parsed(change.path, _blob(history, change.new))
+    if not isinstance(before, Entry) or not isinstance(after, Entry):
+        return None
+    if before.owner is None or after.owner is None or not before.live or not after.live:
+        return None
+    return (before, after) if before.owner.unit != after.owner.unit else None
+
+
+def _next_alone(ours: Entry | None, now: Entry | str | None) -> Entry | None:
+    """What counts where people changed `next` and nothing else."""
+    if ours is None or not isinstance(now, Entry) or _but_next(ours) != _but_next(now):
+        return None
+    return replace(ours, next=now.next)
+
+
+def _taken_back(
+    path: str, files: Mapping[str, File], touched: list[Touch], history: History
+) -> Entry | None:
+    """What counts where people took back our last transfer, manifests included."""
+    last = next((touch for touch in touched if touch.commit.ours), None)
+    handed = transfer_of(last.change, history) if last is not None else None
+    file = files.get(path)
+    now = _parsed(path, file.data) if file and file.mode == 0o100644 else None
+    if handed is None or not isinstance(now, Entry):
+        return None
+    before, after = handed
+    if _but_next(before) != _but_next(now) or _is_served(files, after):
+        return None
+    return replace(now, since=touched[0].commit.time)
+
+
+def _is_served(files: Mapping[str, File], entry: Entry) -> bool:
+    """Whether the owner's manifest serves the port or host; an unreadable one may."""
+    if entry.owner is None:
+        return False
+    file = files.get(wish_path(entry.gateway, entry.owner.unit))
+    header = parse_wish_header(file.data) if file is not None else None
+    if file is None or header is None:
+        return file is not None
+    return any(entry.key in (each.port, each.host) for each in header.served)
 
 
 def _blob(history: History, blob: BlobId) -> bytes:

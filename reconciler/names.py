@@ -38,6 +38,16 @@ def short_hash(*parts: str, length: int = 10) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()[:length]
 
 
+def unit_named(text: str) -> UnitId | None:
+    """The unit that `cluster/namespace/name` names, `None` for any other text."""
+    parts = text.split("/")
+    if len(parts) != 3 or not is_cluster_name(parts[0]):
+        return None
+    if not is_label(parts[1]) or not is_dns_name(parts[2]):
+        return None
+    return UnitId(cluster=parts[0], namespace=parts[1], name=parts[2])
+
+
 def unit_stem(unit: UnitId) -> str:
     """The unit's path under `manifests/<gateway>/`, without `.yaml`.
 

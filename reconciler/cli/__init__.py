@@ -36,6 +36,7 @@ COMMANDS = {
     "release": "End the hold of a unit.",
     "run": "Make passes until stopped.",
     "schema": "Print the JSON Schema of wharfinger.yaml.",
+    "transfer": "Give a port to another unit without a gap.",
     "version": "Print the version.",
     "who-had": "Tell whose a port was at a date.",
 }

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from reconciler.errors import Conflict, Usage
 from reconciler.model.repository import CommitDraft, CommitId, FileWrite, Head
 from reconciler.model.units import UnitId
-from reconciler.names import is_cluster_name, is_dns_name, is_label
+from reconciler.names import is_cluster_name, is_dns_name, is_label, unit_named
 from reconciler.repo import Repository
 
 _ATTEMPTS = 5
@@ -21,16 +21,11 @@ _ATTEMPTS = 5
 
 def parse_unit(text: str) -> UnitId:
     """`cluster/namespace/name`, or `cluster` for its API. Raises Usage."""
-    parts = text.split("/")
-    if len(parts) == 1 and is_cluster_name(parts[0]):
-        return UnitId(cluster=parts[0])
-    if (
-        len(parts) == 3
-        and is_cluster_name(parts[0])
-        and is_label(parts[1])
-        and is_dns_name(parts[2])
-    ):
-        return UnitId(cluster=parts[0], namespace=parts[1], name=parts[2])
+    if is_cluster_name(text):
+        return UnitId(cluster=text)
+    unit = unit_named(text)
+    if unit is not None:
+        return unit
     raise Usage(f"{text[:120]!r} is no unit", hint="write cluster/namespace/name")
 
 

@@ -3,6 +3,7 @@
     clusters   each stands known, deleted or skipped        (standing.py)
     units      wanted, rejected, held, pending or to remove (wanted.py, removal.py)
     places     gateways, ports and SNI hosts                (place.py, quota.py, apis.py)
+    transfers  ports that people give to other units        (handover.py, departed.py)
     guards     deletions and rewrites that need a person    (judge.py)
     drafts     one commit per unit, addresses on their own  (drafts.py)
 
@@ -12,15 +13,18 @@ plans nothing. One bad unit or cluster never changes what is planned for another
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.codes import Code
 from reconciler.errors import Blocked, Exit, Usage
 from reconciler.model.plans import Op, Plan
 from reconciler.model.units import UnitId
 from reconciler.plan.decisions import NOWHERE, Decisions, row
 from reconciler.plan.drafts import finish
+from reconciler.plan.handover import failed, handed_over, held_back, propose
 from reconciler.plan.inputs import Inputs, Rendering
 from reconciler.plan.judge import judge
-from reconciler.plan.standing import standings
+from reconciler.plan.standing import Standing, standings
 from reconciler.plan.units import plan_units
 from reconciler.plan.wanted import Writer
 from reconciler.plan.world import World, in_lineage, read_world
@@ -40,12 +44,36 @@ def plan(inputs: Inputs, render: Rendering) -> Plan:
     stand = standings(world)
     records = {each.cluster: each.record for each in stand if each.record is not None}
     world = in_lineage(world, {**world.records, **records})
-    out = Decisions()
-    _say_faults(world, out)
-    writer = Writer(world, render, out)
-    plan_units(world, stand, writer, out)
+    world, out = _decided(world, stand, render)
     withheld = judge(world, out)
     return finish(world, render, out, withheld)
+
+
+def _decided(
+    world: World, stand: Sequence[Standing], render: Rendering
+) -> tuple[World, Decisions]:
+    """All units decided, with as many transfers as both of their sides can follow.
+
+    Whether they can shows only when it is tried; each try starts from nothing.
+    """
+    proposals = propose(world, stand)
+    if proposals.transfers:
+        without = _units(world, stand, render)
+        proposals = proposals.without(held_back(proposals, without))
+    while True:
+        tried = handed_over(world, proposals)
+        out = _units(tried, stand, render)
+        late = failed(proposals, out)
+        if not late:
+            return tried, out
+        proposals = proposals.without(late)
+
+
+def _units(world: World, stand: Sequence[Standing], render: Rendering) -> Decisions:
+    out = Decisions()
+    _say_faults(world, out)
+    plan_units(world, stand, Writer(world, render, out), out)
+    return out
 
 
 def _say_faults(world: World, out: Decisions) -> None:

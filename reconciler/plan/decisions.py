@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from reconciler.errors import Exit
 from reconciler.headers import WishHeader
 from reconciler.model.plans import Op, Row, State, UnitState
 from reconciler.model.repository import FileWrite
-from reconciler.model.units import Placement, UnitId
+from reconciler.model.units import Placement, UnitAddresses, UnitId
 from reconciler.settings import Settings
 
 
@@ -34,6 +34,7 @@ class UnitWrite:
     files: tuple[FileWrite, ...]
     rows: tuple[Row, ...]
     gateway: str = ""
+    joint: bool = False  # in one commit with all units of its transfers
 
 
 @dataclass(slots=True)
@@ -47,6 +48,8 @@ class Decisions:
     unconfirmed: list[UnitId] = field(default_factory=list)
     records: dict[str, FileWrite] = field(default_factory=dict)  # of deleted clusters
     withheld: dict[int, tuple[Code, str]] = field(default_factory=dict)
+    settled: set[UnitId] = field(default_factory=set)  # granted, or left for others
+    departed: set[UnitId] = field(default_factory=set)
 
     def say(self, rows: Iterable[Row]) -> None:
         """Add rows that change nothing."""
@@ -127,3 +130,27 @@ def at_header(gateway: str, header: WishHeader | None) -> tuple[RouteAt, ...]:
         for each in served
     )
     return found or (RouteAt(route=None, gateway=gateway, host=None, port=None),)
+
+
+def without_address(addresses: UnitAddresses) -> str:
+    """Which destinations have no address left, in words; empty when all have one."""
+    empty = [
+        located.destination.key
+        for route in addresses.routes
+        for located in route.located
+        if not located.addresses
+    ]
+    return f"no address is left for {', '.join(empty)}" if empty else ""
+
+
+def subject(op: Op, unit: UnitId, at: Sequence[RouteAt], code: Code) -> str:
+    """The subject of a unit's commit."""
+    where = ", ".join(f"{each.host}:{each.port}" for each in at[:3])
+    what = f"{unit.cluster} API" if unit.is_api else str(unit)
+    if op is Op.CREATE:
+        return f"Expose {what} at {where}"
+    if code is Code.MOVED:
+        return f"Move {what} to {where}"
+    if code is Code.ADDRESSES_CHANGED:
+        return f"Follow the addresses of {what}"
+    return f"Update {what} at {where}"

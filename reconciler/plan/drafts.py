@@ -17,6 +17,7 @@ from reconciler.model.repository import CommitDraft, FileWrite
 from reconciler.model.units import UnitId
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
 from reconciler.plan.inputs import Rendering
+from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 
 ONE_COMMIT_PER_UNIT_BELOW = 200
@@ -27,10 +28,14 @@ _OP_ORDER = {op: index for index, op in enumerate(Op)}
 def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Plan:
     """The plan from all decisions."""
     writes = sorted(out.writes, key=lambda each: (each.unit, each.change, each.subject))
-    wishes = _unit_drafts(
-        [each for each in writes if each.change in (Change.WISH, Change.REWRITE)],
-        "Update",
-    )
+    alone = [each for each in writes if not each.joint]
+    wishes = [
+        *_joint_drafts(world, [each for each in writes if each.joint]),
+        *_unit_drafts(
+            [each for each in alone if each.change in (Change.WISH, Change.REWRITE)],
+            "Update",
+        ),
+    ]
     drafts = [
         *_gateway_drafts(world, render, writes),
         *_with_facts(world, wishes),
@@ -129,6 +134,14 @@ def _ports_after(
                 released = b"\nstate: released\n" in file.data
                 (ports.discard if released else ports.add)(port)
     return frozenset(ports)
+
+
+def _joint_drafts(world: World, writes: Sequence[UnitWrite]) -> Iterable[CommitDraft]:
+    """What transfers join is one commit, however many units change in this pass."""
+    for units in joined(world.transfers):
+        mine = [each for each in writes if each.unit in units]
+        if mine:
+            yield _draft(mine)
 
 
 def _unit_drafts(writes: Sequence[UnitWrite], verb: str) -> Iterable[CommitDraft]:

@@ -112,6 +112,7 @@ def _withhold(out: Decisions, waiting: list[UnitWrite]) -> None:
 def _finish_records(world: World, out: Decisions) -> None:
     """A deleted cluster's file goes with its last unit; until then it is marked."""
     leaving = {each.unit for each in out.writes if each.change is Change.DELETION}
+    leaving |= out.departed
     for cluster, marked in out.records.items():
         left = {unit for unit in world.heads if unit.cluster == cluster} - leaving
         data = marked.data if left else None

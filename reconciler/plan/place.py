@@ -147,9 +147,17 @@ class Placer:
                     key=port,
                     state=PortState.ACTIVE,
                     owner=asking.owner(route.name),
+                    next=self._next(asking, port),
                 )
             )
         return found
+
+    def _next(self, asking: Asking, key: Key) -> str:
+        """To whom people want to give what the unit has: that stays written."""
+        entry = self._world.ledger.entries.get((asking.gateway, key))
+        if entry is None or entry.owner is None:
+            return ""
+        return entry.next if _same_unit(entry.owner, asking.owner("")) else ""
 
     def _port(
         self, asking: Asking, route: RouteWish, here: list[Entry], taken: set[int]
@@ -191,6 +199,7 @@ class Placer:
                         key=host,
                         state=PortState.ACTIVE,
                         owner=owner,
+                        next=self._next(asking, host),
                     )
                 )
         return found
@@ -204,8 +213,8 @@ class Placer:
             entry.owner is not None and _same_unit(entry.owner, owner)
         ):
             return True
-        if entry.state is not PortState.RELEASED:
-            return False
+        if entry.state is not PortState.RELEASED or entry.next:
+            return False  # with `next` it waits for that unit alone
         age = self._world.inputs.now - entry.since
         return age >= self._settings.release.quarantine
 
@@ -229,7 +238,7 @@ class Placer:
             if self._drops_at_once(asking, entry, mine) or (
                 arrived and self._drained(asking, entry)
             ):
-                released.append(replace(entry, state=PortState.RELEASED, next=""))
+                released.append(replace(entry, state=PortState.RELEASED))
             else:
                 draining.append(replace(entry, state=PortState.DRAINING))
         placements = _placements(asking, active, draining)

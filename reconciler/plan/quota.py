@@ -23,11 +23,11 @@ def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection
     settings = world.inputs.settings
     routes: Counter[int] = Counter()
     spaces: Counter[tuple[str, str]] = Counter()
-    for unit, entries in world.owned.items():
+    for unit in world.owned:
         index = _tenant_index(settings, unit.cluster)
         if index is None or unit.is_api:
             continue
-        count = len({entry.owner.route for entry in entries if entry.owner})
+        count = _existing(world, unit)
         routes[index] += count
         spaces[(unit.cluster, unit.namespace)] += count
     refused: dict[UnitId, Rejection] = {}
@@ -51,7 +51,13 @@ def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection
 
 
 def _existing(world: World, unit: UnitId) -> int:
-    entries = world.owned.get(unit, ())
+    """Routes that the unit has; one that it gets from another unit now is new."""
+    new = {each.at for each in world.gets(unit)}
+    entries = (
+        entry
+        for entry in world.owned.get(unit, ())
+        if (entry.gateway, entry.key) not in new
+    )
     return len({entry.owner.route for entry in entries if entry.owner})
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
 from reconciler.ledger import format_entry
-from reconciler.model.plans import Look, Op
+from reconciler.model.plans import Look, Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import Backend, PortState, UnitId
 from reconciler.names import cluster_path, endpoints_path
@@ -35,6 +35,7 @@ _REASONS = {
     Code.GONE: "the VirtualService is gone",
     Code.NO_LONGER_PERMITTED: "the settings no longer permit it",
     Code.CLUSTER_DELETED: "its inventory says that the cluster was deleted",
+    Code.TRANSFERRED: "its ports and hosts go to other units",
 }
 
 
@@ -155,6 +156,36 @@ class Remover:
             )
         )
 
+    def depart(self, unit: UnitId) -> None:
+        """Take a unit from HEAD that hands over all that it has: a decision, no deletion."""
+        hold = self._writer.explicitly_held(unit)
+        removal = Removal(unit=unit, code=Code.TRANSFERRED)
+        heads = self._heads(removal)
+        for head in heads:
+            if hold is None and unit not in self._world.inputs.released:
+                hold = self._writer.derived(head.path, None)
+        if hold is not None:
+            self._writer.held(unit, hold, None)
+            return
+        if len(heads) < len(self._world.heads.get(unit, ())):
+            message = (
+                f"its manifest {self._world.heads[unit][0].path} is not ours to remove"
+            )
+            self._out.state(unit, State.PENDING, message)
+            return
+        self._out.settled.add(unit)
+        self._out.departed.add(unit)
+        self._out.writes.append(
+            UnitWrite(
+                unit=unit,
+                change=Change.WISH,
+                subject=f"Transfer {self._world.handover(unit)}",
+                files=tuple(self._files(removal, heads)),
+                rows=tuple(self._writer.given(unit)),
+                joint=True,
+            )
+        )
+
     def keep_record(self, record: ClusterRecord) -> None:
         """Write the cluster's file where it differs, without its API route."""
         path, data = cluster_path(record.cluster), format_record(record)
@@ -190,7 +221,7 @@ class Remover:
                 paths[endpoints_path(head.gateway, head.unit)] = None
         for entry in self._world.owned.get(removal.unit, ()):
             if not removal.gateways or entry.gateway in removal.gateways:
-                released = replace(entry, state=PortState.RELEASED, next="")
+                released = replace(entry, state=PortState.RELEASED)
                 paths[released.path] = format_entry(released)
         return [
             FileWrite(path=path, data=data)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.codes import Code
+from reconciler.ledger import Key
 from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import ClusterObjects
 from reconciler.model.plans import Op
@@ -14,6 +15,7 @@ from reconciler.model.units import PortState, UnitAddresses, UnitId
 from reconciler.names import cluster_path
 from reconciler.plan.apis import api_mode, api_wanted, certificate_note, with_api
 from reconciler.plan.decisions import NOWHERE, Decisions, row
+from reconciler.plan.departed import staying
 from reconciler.plan.place import Asking, Placed, Placer
 from reconciler.plan.quota import over_quota
 from reconciler.plan.records import ClusterRecord, format_record
@@ -34,6 +36,12 @@ class _Want:
     api: ApiClaim | None = None
     record: ClusterRecord | None = None
 
+    @property
+    def asked(self) -> set[Key]:
+        """Ports and hosts that it asks for by name."""
+        hosts = (host for each in self.wanted.wish.routes for host in each.hosts)
+        return {*self.asking.requests.values(), *hosts}
+
 
 def plan_units(
     world: World, stand: Iterable[Standing], writer: Writer, out: Decisions
@@ -44,7 +52,7 @@ def plan_units(
     for standing in stand:
         match standing.stands:
             case Stands.SKIPPED:
-                _skip(world, standing, out)
+                _skip(world, standing, remover, out)
             case Stands.DELETED:
                 _remove_cluster(world, standing, remover)
             case Stands.KNOWN:
@@ -53,7 +61,11 @@ def plan_units(
     _grant(world, wants, writer, remover)
 
 
-def _skip(world: World, standing: Standing, out: Decisions) -> None:
+def _skip(world: World, standing: Standing, remover: Remover, out: Decisions) -> None:
+    """Nothing follows from unknown; what a person gives away goes all the same."""
+    for leaving in _units(world, standing.cluster):
+        if world.leaves(leaving):
+            remover.depart(leaving)
     unit = UnitId(cluster=standing.cluster)
     out.say([row(Op.SKIP, unit, NOWHERE, standing.code, standing.message)])
     out.exits.append(standing.exit)
@@ -67,7 +79,10 @@ def _units(world: World, cluster: str) -> list[UnitId]:
 def _remove_cluster(world: World, standing: Standing, remover: Remover) -> None:
     """Remove all units of a deleted cluster; its file goes with the last of them."""
     for unit in _units(world, standing.cluster):
-        remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
+        if world.leaves(unit):
+            remover.depart(unit)
+        else:
+            remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
     path = cluster_path(standing.cluster)
     if standing.record is None or world.data(path) is None:
         return
@@ -109,12 +124,28 @@ class _Walk:
         if unit in self._world.frozen:
             self._writer.frozen(unit, self._world.frozen[unit])
             return None
-        if claim is None:
+        outcome = claim.outcome if claim is not None else None
+        if isinstance(outcome, Wanted):
+            return self._wanted(unit, outcome)
+        if self._world.leaves(unit):
+            self._remover.depart(unit)
+        elif outcome is None:
             self._absent(unit)
-            return None
-        outcome = claim.outcome
-        if isinstance(outcome, Rejection):
+        else:
             self._rejected(unit, outcome)
+        return None
+
+    def _wanted(self, unit: UnitId, whole: Wanted) -> _Want | None:
+        """What is to be placed of a wish: all but what went to other units."""
+        found = staying(self._world, whole, self._record)
+        if found.departures:
+            self._writer.departed(unit, found)
+        outcome = found.wanted
+        if outcome is None:
+            if self._world.leaves(unit):
+                self._remover.depart(unit)
+            else:
+                self._remover.remove(Removal(unit=unit, code=Code.TRANSFERRED))
             return None
         gateway = self._gateway(unit, outcome)
         return _Want(
@@ -198,6 +229,7 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
     refused = over_quota([want.asking for want in wants], world)
     refused.update(_unsupported(wants, writer))
     asking = [want.asking for want in wants if want.asking.wish.unit not in refused]
+    wants = _not_delayed(world, wants, writer)
     outcomes: dict[UnitId, Placed | Rejection] = {
         **Placer(world).place_all(asking),
         **refused,
@@ -214,6 +246,25 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
         granted = writer.decide(_candidate(want, outcome, world, left))
         if want.record is not None and not granted:
             remover.keep_record(want.record)
+
+
+def _not_delayed(world: World, wants: list[_Want], writer: Writer) -> list[_Want]:
+    """Without the units that wait for a port of another unit; says what every one waits for.
+
+    One that has a place goes on with it, unless it asks for the very port.
+    """
+    rest = {want.asking.wish.unit: want for want in wants}
+    for each in world.delays:
+        at = writer.at_entry(each.entry)
+        writer.note([row(each.op, each.unit, at, each.code, each.told)])
+        want = rest.get(each.unit) if each.meant else None
+        if want is None:
+            continue
+        asks = each.entry.key in want.asked
+        if asks or each.unit not in world.owned:
+            writer.waits(each, want.follow)
+            del rest[each.unit]
+    return list(rest.values())
 
 
 def _unsupported(wants: list[_Want], writer: Writer) -> dict[UnitId, Rejection]:

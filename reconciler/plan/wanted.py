@@ -33,6 +33,7 @@ from reconciler.model.units import (
 )
 from reconciler.names import endpoints_path, wish_path
 from reconciler.plan.decisions import (
+    NOWHERE,
     Change,
     Decisions,
     RouteAt,
@@ -40,9 +41,13 @@ from reconciler.plan.decisions import (
     at_header,
     at_placements,
     row,
+    subject,
+    without_address,
 )
+from reconciler.plan.departed import Staying, told
 from reconciler.plan.inputs import Rendering
 from reconciler.plan.place import Placed
+from reconciler.plan.transfer import Delay
 from reconciler.plan.world import HeadUnit, World
 
 
@@ -79,10 +84,39 @@ class Writer:
         self, unit: UnitId, rejection: Rejection, follow: UnitAddresses | None
     ) -> None:
         """Say why a wish is not granted; what HEAD has stays and follows its addresses."""
-        at = self.serving(unit)[0] if unit in self._world.heads else _nowhere()
+        at = self.serving(unit)[0] if unit in self._world.heads else NOWHERE
         self._out.say([row(Op.REJECT, unit, at, rejection.code, rejection.reason)])
         self._out.state(unit, State.REJECTED, f"{rejection.code}: {rejection.reason}")
         self._follow(unit, follow)
+
+    def waits(self, delay: Delay, follow: UnitAddresses | None) -> None:
+        """Say why a unit does not get what people mean for it; it gets nothing else instead."""
+        state = {Op.REJECT: State.REJECTED, Op.HOLD: State.HELD}.get(delay.op)
+        message = f"{delay.code}: {delay.told}"
+        self._out.state(delay.unit, state or State.PENDING, message)
+        self._follow(delay.unit, follow)
+
+    def departed(self, unit: UnitId, staying: Staying) -> None:
+        """Say what went to other units and why the unit gets nothing instead."""
+        reason = told(unit, staying.departures)
+        if not self._world.gives(unit):
+            at = self.serving(unit)[0]
+            self._out.say([row(Op.SKIP, unit, at, Code.TRANSFERRED, reason)])
+        if staying.wanted is None:
+            self._out.state(unit, State.PENDING, f"{Code.TRANSFERRED}: {reason}")
+
+    def given(self, unit: UnitId) -> list[Row]:
+        """What the unit hands over, as rows."""
+        return [
+            row(
+                Op.DELETE,
+                unit,
+                self.at_entry(each.entry),
+                Code.TRANSFERRED,
+                f"goes to {each.to.unit}",
+            )
+            for each in self._world.gives(unit)
+        ]
 
     def held(self, unit: UnitId, hold: Hold, follow: UnitAddresses | None) -> None:
         """Keep the wish as HEAD has it; ports stay, addresses follow unless frozen."""
@@ -118,6 +152,7 @@ class Writer:
             self.held(unit, hold, candidate.follow)
             return False
         self._write(candidate, files)
+        self._out.settled.add(unit)
         return True
 
     def explicitly_held(self, unit: UnitId) -> Hold | None:
@@ -134,7 +169,7 @@ class Writer:
         from_heads = tuple(
             at for head in heads for at in at_header(head.gateway, head.header)
         )
-        return from_heads or (_nowhere(),)
+        return from_heads or (NOWHERE,)
 
     def at_entry(self, entry: Entry) -> RouteAt:
         """A ledger entry as people know it."""
@@ -253,8 +288,10 @@ class Writer:
         unit = candidate.wanted.wish.unit
         heads = self._world.heads.get(unit, ())
         writes = self._differences(candidate, files)
-        degraded = _degraded(candidate.wanted.addresses)
-        message = degraded or "in Git, waiting for the gateway"
+        degraded = without_address(candidate.wanted.addresses)
+        handover = self._world.handover(unit)
+        news = f"transferred {handover}; " if handover else ""
+        message = degraded or f"{news}in Git, waiting for the gateway"
         self._out.state(unit, State.ALLOCATED, message, degraded)
         if not writes:
             return
@@ -262,17 +299,20 @@ class Writer:
         op = Op.UPDATE if heads else Op.CREATE
         at = at_placements(candidate.placed.placements, self._settings)
         rows = [row(op, unit, each, code, reason) for each in at]
-        rows.extend(self._release_rows(candidate))
+        rows.extend((*self._release_rows(candidate), *self.given(unit)))
         if change is Change.ADDRESSES:
             writes = [each for each in writes if each.path.endswith(".endpoints.yaml")]
         self._out.writes.append(
             UnitWrite(
                 unit=unit,
                 change=change,
-                subject=_subject(op, unit, at, code),
+                subject=f"Transfer {handover}"
+                if handover
+                else subject(op, unit, at, code),
                 files=tuple(writes),
                 rows=tuple(rows),
                 gateway=candidate.placed.placements[0].gateway,
+                joint=bool(handover),
             )
         )
 
@@ -312,6 +352,9 @@ class Writer:
         heads: Sequence[HeadUnit],
         writes: list[FileWrite],
     ) -> tuple[Change, Code, str]:
+        handover = self._world.handover(candidate.wanted.wish.unit)
+        if handover:
+            return Change.WISH, Code.TRANSFERRED, f"transferred {handover}"
         if not heads:
             return Change.WISH, Code.EXPOSED, "newly exposed"
         changed = {write.path for write in writes}
@@ -348,31 +391,5 @@ class Writer:
         return ports[0] != ports[1]
 
 
-def _nowhere() -> RouteAt:
-    return RouteAt(route=None, gateway=None, host=None, port=None)
-
-
 def _is_addresses(path: str) -> bool:
     return path.endswith(".endpoints.yaml")
-
-
-def _degraded(addresses: UnitAddresses) -> str:
-    empty = [
-        located.destination.key
-        for route in addresses.routes
-        for located in route.located
-        if not located.addresses
-    ]
-    return f"no address is left for {', '.join(empty)}" if empty else ""
-
-
-def _subject(op: Op, unit: UnitId, at: Sequence[RouteAt], code: Code) -> str:
-    where = ", ".join(f"{each.host}:{each.port}" for each in at[:3])
-    what = f"{unit.cluster} API" if unit.is_api else str(unit)
-    if op is Op.CREATE:
-        return f"Expose {what} at {where}"
-    if code is Code.MOVED:
-        return f"Move {what} to {where}"
-    if code is Code.ADDRESSES_CHANGED:
-        return f"Follow the addresses of {what}"
-    return f"Update {what} at {where}"

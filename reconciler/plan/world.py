@@ -12,10 +12,11 @@ from reconciler.headers import (
 )
 from reconciler.ledger import Entry, Key, Ledger, Touch, read_ledger, touches
 from reconciler.model.repository import File
-from reconciler.model.units import UnitAddresses, UnitId
+from reconciler.model.units import PortState, UnitAddresses, UnitId
 from reconciler.names import endpoints_path, unit_stem, wish_path
 from reconciler.plan.inputs import Inputs
 from reconciler.plan.records import ClusterRecord, read_record
+from reconciler.plan.transfer import Delay, Transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,10 @@ class HeadUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything that HEAD and its history say, indexed for the planner."""
+    """Everything that HEAD and its history say, indexed for the planner.
+
+    With `transfers` the ledger is the one after them; `delays` are those that do not happen.
+    """
 
     inputs: Inputs
     touched: Mapping[str, list[Touch]]
@@ -46,6 +50,30 @@ class World:
     records: Mapping[str, ClusterRecord]
     frozen: Mapping[UnitId, str]
     faults: tuple[str, ...]
+    transfers: tuple[Transfer, ...] = ()
+    delays: tuple[Delay, ...] = ()
+
+    def gives(self, unit: UnitId) -> tuple[Transfer, ...]:
+        """What the unit hands over now and still serves."""
+        return tuple(
+            each for each in self.transfers if each.former == unit and each.entry.live
+        )
+
+    def gets(self, unit: UnitId) -> tuple[Transfer, ...]:
+        """What the unit takes over now."""
+        return tuple(each for each in self.transfers if each.to.unit == unit)
+
+    def handover(self, unit: UnitId) -> str:
+        """What the unit takes part in, in words; empty when in nothing."""
+        parts = (*self.gives(unit), *self.gets(unit))
+        return "; ".join(sorted(set(map(str, parts))))
+
+    def leaves(self, unit: UnitId) -> bool:
+        """Whether the unit hands over all that it has."""
+        left = self.owned.get(unit, ())
+        return bool(self.gives(unit)) and not any(
+            entry.state is PortState.ACTIVE for entry in left
+        )
 
     def written_by_us(self, path: str) -> bool:
         """Whether an attributed commit of ours ever wrote this path."""
@@ -111,6 +139,11 @@ def in_lineage(world: World, records: Mapping[str, ClusterRecord]) -> World:
         at: _under_present_id(entry, records)
         for at, entry in world.ledger.entries.items()
     }
+    return with_entries(world, entries)
+
+
+def with_entries(world: World, entries: Mapping[tuple[str, Key], Entry]) -> World:
+    """The world with another ledger."""
     ledger = replace(world.ledger, entries=entries)
     return replace(world, ledger=ledger, owned=_owned(entries))
 

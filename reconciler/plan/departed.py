@@ -90,10 +90,11 @@ class _Finder:
 
         def is_mine(entry: Entry) -> bool:
             named = entry.owner is not None and entry.owner.route == route.name
-            return isinstance(entry.key, int) and (named or only)
+            meant = named or only or entry.key == asked
+            return isinstance(entry.key, int) and meant
 
-        found = self._departure(is_mine)
         asked = dict(self._wanted.requests).get(route.name)
+        found = self._departure(is_mine)
         if found is None or asked not in (None, found.key):
             return None
         return found
@@ -105,8 +106,8 @@ class _Finder:
         return self._departure(lambda entry: entry.key == host)
 
     def _departure(self, is_mine: _Mine) -> Departure | None:
-        for each in self._world.transfers:
-            if each.former == self._unit and is_mine(each.entry):
+        for each in self._world.gives(self._unit):
+            if is_mine(each.entry):
                 return self._here(each.entry, each.to)
         if self._unit in self._world.inputs.released:
             return None

@@ -79,7 +79,7 @@ def _units(world: World, cluster: str) -> list[UnitId]:
 def _remove_cluster(world: World, standing: Standing, remover: Remover) -> None:
     """Remove all units of a deleted cluster; its file goes with the last of them."""
     for unit in _units(world, standing.cluster):
-        if world.leaves(unit):
+        if world.gives(unit):
             remover.depart(unit)
         else:
             remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
@@ -161,22 +161,33 @@ class _Walk:
 
     def _absent(self, unit: UnitId) -> None:
         if unit in self._claims.unexposed:
-            self._remover.remove(Removal(unit=unit, code=Code.UNEXPOSED))
+            self._remove(unit, Code.UNEXPOSED)
             return
         objects = self._claims.view.objects
         one_look = isinstance(objects, ClusterObjects) and objects.one_look_is_proof
         if self._remover.confirmed(unit, one_look):
-            self._remover.remove(Removal(unit=unit, code=Code.GONE))
+            self._remove(unit, Code.GONE)
         else:
             self._remover.wait(unit)
+
+    def _remove(self, unit: UnitId, code: Code) -> None:
+        """Remove a unit; what else it has goes with what a person gives away of it."""
+        if self._world.gives(unit):
+            self._remover.depart(unit)
+        else:
+            self._remover.remove(Removal(unit=unit, code=code))
 
     def _rejected(self, unit: UnitId, rejection: Rejection) -> None:
         hold = self._writer.explicitly_held(unit)
         if hold is not None:
             self._writer.held(unit, hold, self._follow.get(unit))
             return
-        for head in self._world.heads.get(unit, ()):
-            why = forbidden_now(self._world, head)
+        heads = self._world.heads.get(unit, ())
+        reasons = [forbidden_now(self._world, head) for head in heads]
+        if self._world.gives(unit) and all(reasons):
+            self._remover.depart(unit)
+            return
+        for head, why in zip(heads, reasons, strict=True):
             if why:
                 self._remover.remove(
                     Removal(
@@ -244,6 +255,8 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
             continue
         left = _leave_forbidden(world, unit, outcome, remover)
         granted = writer.decide(_candidate(want, outcome, world, left))
+        if left.intersection(each.entry.gateway for each in world.gives(unit)):
+            writer.unsettled(unit)  # that deletion is guarded and may have to wait
         if want.record is not None and not granted:
             remover.keep_record(want.record)
 

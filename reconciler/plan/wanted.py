@@ -105,6 +105,10 @@ class Writer:
         if staying.wanted is None:
             self._out.state(unit, State.PENDING, f"{Code.TRANSFERRED}: {reason}")
 
+    def unsettled(self, unit: UnitId) -> None:
+        """Take back that a unit can follow its transfers."""
+        self._out.settled.discard(unit)
+
     def given(self, unit: UnitId) -> list[Row]:
         """What the unit hands over, as rows."""
         return [

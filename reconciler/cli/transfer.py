@@ -12,7 +12,14 @@ from reconciler.errors import Usage
 from reconciler.ledger import Entry, Malformed, format_entry, parse_entry
 from reconciler.model.repository import FileWrite, Head
 from reconciler.model.units import PortState, UnitId
-from reconciler.names import cluster_path, host_path, is_label, port_path, unit_named
+from reconciler.names import (
+    cluster_path,
+    host_path,
+    is_dns_name,
+    is_label,
+    port_path,
+    unit_named,
+)
 from reconciler.printable import one_line
 from reconciler.run import settings_at
 
@@ -55,9 +62,10 @@ def command(place: str, unit: str, target: Target, cancel: bool) -> None:
 
 def _path(place: str) -> str:
     gateway, _, key = place.partition("/")
-    if is_label(gateway) and key.isdecimal() and str(int(key)) == key:
-        return port_path(gateway, int(key))
-    if is_label(gateway) and unit_named(f"a/b/{key}") is not None:
+    if is_label(gateway) and key.isdecimal():
+        if str(int(key)) == key and len(key) <= 5:
+            return port_path(gateway, int(key))
+    elif is_label(gateway) and is_dns_name(key):
         return host_path(gateway, key)
     raise Usage(
         f"{one_line(place, 80)!r} is no port or host of a gateway",

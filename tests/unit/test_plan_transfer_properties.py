@@ -97,7 +97,7 @@ def owners(bench: Bench) -> dict[str, tuple[str, str, str]]:
 
 
 @given(strategies.lists(strategies.tuples(worlds(), STEPS), min_size=1, max_size=5))
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_port_changes_hands_only_as_next_says_and_in_one_commit(
     story: list[tuple[World, list[tuple[str, int, str]]]],
 ) -> None:

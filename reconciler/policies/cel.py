@@ -24,6 +24,7 @@ except ImportError:
     _cel = None
 
 INPUTS = ("object", "oldObject", "request", "namespaceObject", "variables")
+_INPUT = re.compile(rf"\b(?:{'|'.join(INPUTS)})\b")
 _VARIABLE = re.compile(r"\bvariables\s*\.\s*\??([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -37,16 +38,18 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression, its text and the names under `variables` that it reads."""
+    """A compiled expression, its text, the inputs and the names of variables that it reads."""
 
     text: str
     program: Any
+    inputs: frozenset[str]
     variables: frozenset[str]
 
     def evaluate(self, inputs: Mapping[str, object]) -> object:
-        """The value as plain Python. Raises EvaluationError."""
+        """The value as plain Python; only what is read is handed over. Raises EvaluationError."""
+        data = {name: inputs[name] for name in self.inputs}
         try:
-            found = self.program.eval(data=dict(inputs))
+            found = self.program.eval(data=data)
             if found.type() == _cel.Type.ERROR:
                 raise EvaluationError(one_line(str(found.value()), 300))
             return found.plain_value()
@@ -62,7 +65,8 @@ def compile_expression(text: str) -> Expression:
         program = _environment().compile(text)
     except RuntimeError as exc:
         raise CompileError(_first(str(exc))) from exc
-    return Expression(text, program, frozenset(_VARIABLE.findall(text)))
+    inputs = frozenset(_INPUT.findall(text))
+    return Expression(text, program, inputs, frozenset(_VARIABLE.findall(text)))
 
 
 def _first(text: str) -> str:

@@ -278,24 +278,54 @@ def _denials(each: _Compiled, request: Request, made: _Attributes) -> Iterator[D
         # The evaluator sees the text before it alone, which may be all that is good.
         yield Denial(policy=each.policy.name, message="holds a NUL character")
         return
-    inputs = _inputs(request, made)
+    scope = _Scope(inputs=_inputs(request, made), variables=each.variables)
     try:
-        if not all(_is_true(one.evaluate(inputs)) for one in each.conditions):
+        if not all(_is_true(scope.evaluate(one)) for one in each.conditions):
             return
     except EvaluationError as exc:
         yield from _fault(each.policy, "a match condition", exc)
         return
-    inputs["variables"] = _variables(each, inputs)
     for check in each.checks:
         try:
-            if _is_true(check.expression.evaluate(inputs)):
+            if _is_true(scope.evaluate(check.expression)):
                 continue
         except EvaluationError as exc:
             text = f"expression '{check.expression.text}'"
             yield from _fault(each.policy, text, exc)
             continue
-        said = _said(check, inputs)
+        said = _said(check, scope)
         yield Denial(policy=each.policy.name, message=said or check.message)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Scope:
+    """Inputs and variables of one policy and one object; a variable is computed when read."""
+
+    inputs: Mapping[str, object]
+    variables: Mapping[str, Expression]
+    _values: dict[str, object] = field(default_factory=dict)
+    _broken: set[str] = field(default_factory=set)
+
+    def evaluate(self, expression: Expression) -> object:
+        """The value. Raises EvaluationError, also for a variable without one that is needed."""
+        if not expression.variables:
+            return expression.evaluate(self.inputs)
+        for name in expression.variables:
+            self._compute(name)
+        known = {
+            name: self._values[name]
+            for name in expression.variables
+            if name in self._values
+        }
+        return expression.evaluate({**self.inputs, "variables": known})
+
+    def _compute(self, name: str) -> None:
+        if name in self._values or name in self._broken:
+            return
+        try:
+            self._values[name] = self.evaluate(self.variables[name])
+        except EvaluationError:
+            self._broken.add(name)  # absent: only who really needs it fails
 
 
 def _has_nul(value: object) -> bool:
@@ -315,27 +345,16 @@ def _fault(policy: Policy, what: str, exc: EvaluationError) -> Iterator[Denial]:
         yield Denial(policy=policy.name, message=f"{what} resulted in error: {exc}")
 
 
-def _said(check: _Check, inputs: Mapping[str, object]) -> str:
+def _said(check: _Check, scope: _Scope) -> str:
     """The message that the policy computes; empty where it is of no use."""
     if check.said is None:
         return ""
     try:
-        value = check.said.evaluate(inputs)
+        value = scope.evaluate(check.said)
     except EvaluationError:
         return ""
     text = value.strip() if isinstance(value, str) else ""
     return "" if "\n" in text or len(text.encode()) > MAX_MESSAGE else text
-
-
-def _variables(each: _Compiled, inputs: Mapping[str, object]) -> dict[str, object]:
-    """Variables by name. One without a value is left out: only who reads it fails."""
-    found: dict[str, object] = {}
-    for name, expression in each.variables.items():
-        try:
-            found[name] = expression.evaluate({**inputs, "variables": found})
-        except EvaluationError:
-            continue
-    return found
 
 
 def _inputs(request: Request, made: _Attributes) -> dict[str, object]:

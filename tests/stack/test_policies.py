@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +105,84 @@ def _is(found: Denial | None, case: table.Case) -> bool:
         and found.policy == case.policy
         and case.words in found.message
     )
+
+
+ODD = (
+    *(
+        "",
+        "*",
+        "a",
+        "Same",
+        "All",
+        "TLS",
+        "TCP",
+        "DNS",
+        "mesh",
+        "localhost",
+        "127.0.0.1",
+    ),
+    *("10.0.0.1", "fe80::1", "64:ff9b::7f00:1", "a.example.com", "*.example.com"),
+    *(
+        "Gateway",
+        "Service",
+        "Hostname",
+        "Backend",
+        "a.ingress.internal",
+        "ingress/public",
+    ),
+)
+PORTS = (0, 1, 443, 10443, 15021, 19000, 20017, 65535)
+
+
+def mutated(value: Any, chance: random.Random) -> Any:
+    """A copy with one thing gone, doubled, or replaced by something of its type."""
+    match value:
+        case dict() if value:
+            key = chance.choice(sorted(value))
+            if chance.random() < 0.2:
+                return {k: v for k, v in value.items() if k != key}
+            return {**value, key: mutated(value[key], chance)}
+        case list() if value:
+            index = chance.randrange(len(value))
+            changed = mutated(value[index], chance)
+            kept = (
+                value if chance.random() < 0.5 else value[:index] + value[index + 1 :]
+            )
+            return [*kept, changed]
+        case str():
+            return chance.choice(ODD)
+        case int():
+            return chance.choice(PORTS)
+    return value
+
+
+def test_the_offline_judge_and_the_api_server_agree_on_objects_made_by_chance(
+    hub: Cluster, namespace: str, installed: None
+) -> None:
+    """Objects of the table with up to three mutations; those that the schema refuses are left."""
+    judge, chance = Judge.of(table.all_policies()), random.Random(4)
+    counts = {True: 0, False: 0}
+    differing = []
+    for case in table.cases() * 4:
+        where = "default" if case.tenant else namespace
+        document = placed(case.document, where)
+        for _ in range(chance.randint(1, 3)):
+            part = "metadata" if case.tenant else "spec"
+            document = {**document, part: mutated(document[part], chance)}
+        document["metadata"] = {**document["metadata"], "name": "a", "namespace": where}
+        labels = {} if case.tenant else table.LABELS
+        request = Request(object=document, user="admin", namespace_labels=labels)
+        path = hub.api.path(Ref(document["apiVersion"], document["kind"], "", where))
+        try:
+            server = denial(hub.api, "POST", path + DRY, document)
+        except AssertionError:
+            continue
+        offline = judge.judge(request)
+        counts[server is None] += 1
+        if server not in offline if server is not None else offline:
+            differing.append(f"{document}: server {server}, offline {offline}")
+    assert not differing, "\n".join(differing)
+    assert min(counts.values()) > 100, counts
 
 
 VALID, INVALID = "valid", "invalid"

@@ -123,7 +123,7 @@ class Teller:
 
     def _addresses(self, touch: Touch) -> Event:
         path = touch.change.path
-        unit = _unit_of(path)
+        unit = unit_of(path)
         text = "addresses followed" if touch.commit.ours else "addresses edited by hand"
         return Event(what=What.ADDRESSES, text=text, path=path, unit=unit)
 
@@ -132,7 +132,7 @@ class Teller:
         before = _Wish.of(self._data(touch.change.old))
         after = _Wish.of(self._data(touch.change.new))
         header = after.header or before.header
-        unit = str(header.unit) if header is not None else _unit_of(path)
+        unit = str(header.unit) if header is not None else unit_of(path)
         if touch.commit.ours:
             what, text = _own_words(before, after)
         else:
@@ -286,7 +286,7 @@ def _name(owner: Owner | None) -> str:
     return one_line(str(owner.unit), 400) if owner is not None else ""
 
 
-def _unit_of(path: str) -> str:
+def unit_of(path: str) -> str:
     """A unit's string form by its file's path; the path itself where that does not tell."""
     stem = path.removesuffix(".yaml").removesuffix(".endpoints")
     parts = stem.split("/")[2:]

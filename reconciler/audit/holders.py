@@ -55,6 +55,7 @@ class Holding:
         return isinstance(self.file, Entry) and _same(self.entry, self.file)
 
 
+FOREVER = datetime.max.replace(tzinfo=UTC)
 ABSENT = "there was no file"
 UNREADABLE = "the file could not be read"
 

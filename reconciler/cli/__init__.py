@@ -34,6 +34,7 @@ COMMANDS = {
     "prove": "Prove what is served and write it back.",
     "reconcile": "Make one pass: plan, commit, prove, write back.",
     "release": "End the hold of a unit.",
+    "revert": "Undo one decision: a unit's last change, or one commit.",
     "run": "Make passes until stopped.",
     "schema": "Print the JSON Schema of wharfinger.yaml.",
     "transfer": "Give a port to another unit without a gap.",

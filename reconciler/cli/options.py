@@ -11,10 +11,12 @@ import click
 
 if TYPE_CHECKING:
     from reconciler.repo import Repository
+    from reconciler.repo.side_branch import SideBranch
 
 NO_COLOR = "reconciler.no_color"
 OUTPUTS = ("text", "json", "markdown")
 F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R", bound="Repository")
 
 
 def option(*names: str, **attributes: Any) -> Callable[[F], F]:
@@ -36,10 +38,23 @@ class Target:
     def open(self, *, author: tuple[str, str] | None = None) -> Repository:
         """The repository, fetched."""
         # Loaded here, so that commands without a repository start without libgit2.
-        from reconciler.render import RENDERER_VERSION
-        from reconciler.repo import Remote, Repository, default_cache
+        from reconciler.repo import Repository
 
-        name, email = author or ("wharfinger", "wharfinger@localhost")
+        return self._opened(
+            Repository, author or ("wharfinger", "wharfinger@localhost")
+        )
+
+    def open_side(self, author: tuple[str, str]) -> SideBranch:
+        """The repository, fetched, for commits that people look at first."""
+        from reconciler.repo.side_branch import SideBranch
+
+        return self._opened(SideBranch, author)
+
+    def _opened(self, kind: type[R], author: tuple[str, str]) -> R:
+        from reconciler.render import RENDERER_VERSION
+        from reconciler.repo import Remote, default_cache
+
+        name, email = author
         remote = Remote(
             url=self.repo,
             branch=self.branch,
@@ -47,7 +62,7 @@ class Target:
             author_name=name,
             author_email=email,
         )
-        repository = Repository.open(remote, default_cache(), RENDERER_VERSION)
+        repository = kind.open(remote, default_cache(), RENDERER_VERSION)
         repository.fetch()
         _trust(repository)
         return repository

@@ -84,6 +84,8 @@ class CommitDraft:
     """One commit to make: a short factual message and the files it sets or removes.
 
     `units` are the units it is about (their string forms), `released` those whose hold it ends.
+    `by_hand` makes it a person's own commit, without our trailers: it is a decision that the
+    next pass meets as it meets a `git revert`.
     """
 
     subject: str
@@ -91,3 +93,4 @@ class CommitDraft:
     units: tuple[str, ...]
     writes: tuple[FileWrite, ...]
     released: tuple[str, ...] = ()
+    by_hand: bool = False

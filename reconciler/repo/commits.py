@@ -10,9 +10,17 @@ import pygit2
 
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, CommitId
+from reconciler.printable import one_line, printable
 from reconciler.repo.objects import Repo, edit, merged
 from reconciler.repo.signing import Verifier, sign
-from reconciler.repo.trailers import PLAN, RENDERER, Message, compose, diff_digest
+from reconciler.repo.trailers import (
+    DIGEST,
+    PLAN,
+    RENDERER,
+    Message,
+    compose,
+    diff_digest,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +87,20 @@ def build_chain(
         edited = edit(repo, tree, merged(draft.writes, author.folder))
         if not edited.lines:
             continue
-        message = compose(draft, diff_digest(edited.lines), extra)
-        text = message.with_signature(signer.signature(message))
+        text = _by_hand(draft)
+        if not draft.by_hand:
+            message = compose(draft, diff_digest(edited.lines), extra)
+            text = message.with_signature(signer.signature(message))
         parents = [tip] if tip else []
         made = repo.create_commit(None, person, person, text, edited.tree, parents)
         tip = CommitId(str(made))
         tree = repo[edited.tree]
     return tip
+
+
+def _by_hand(draft: CommitDraft) -> str:
+    """A person's message: readable text that cannot be taken for a message of ours."""
+    lines = printable(draft.body).strip().split("\n")
+    body = "\n".join(f"> {each}" if DIGEST in each else each for each in lines)
+    subject = one_line(draft.subject, 200) or "Update"
+    return f"{subject}\n\n{body}\n" if body else f"{subject}\n"

@@ -10,13 +10,14 @@ settings with one of the keys and than the first commit of these paths signed by
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reconciler.model.repository import CommitFact, CommitId, History
+from reconciler.model.repository import BlobId, CommitFact, CommitId, History
 from reconciler.model.trails import Landed, Trail
 from reconciler.repo.clone import Clone
 from reconciler.repo.history import HistoryReader, RawChange, reader, split_log
@@ -30,6 +31,7 @@ _MANY = 2000  # commits outside of the graph that make it worth to write it
 _GRAPH = ("--reachable", "--changed-paths", "--split")
 _MARK = "wharfinger-graph"
 _LAST_SECOND = 253_402_300_799  # the year 9999
+_HEX = re.compile(r"[0-9a-f]{7,40}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -82,6 +84,34 @@ class PathReader(HistoryReader):
             read=self._blobs.reading(history).read,
         )
 
+    def commit(self, clone: Clone, name: str, keys: tuple[str, ...]) -> Landed | None:
+        """One commit by its whole id, with its changes to its first parent.
+
+        `None` when it changed nothing. `landed` is its own time.
+        """
+        repo = clone.repo
+        parents = [f"^{each}" for each in repo[name].parent_ids[:1]]
+        output = self._git.log([name, *parents], [])
+        found = [each for each in split_log(output) if each[0] == name]
+        self._commits = tuple(self._commit(repo, *each) for each in found)
+        facts = list(self._attributed(repo, keys))
+        return self._landed(clone, facts[0], facts[0].time) if facts else None
+
+    def full(self, clone: Clone, tip: str, text: str) -> str:
+        """The whole id of a commit that the tip is or descends from, else an empty text."""
+        if not tip or not _HEX.match(text):
+            return ""
+        repo = clone.repo
+        try:
+            found = repo.revparse_single(text)
+        except (KeyError, ValueError):
+            return ""
+        name = str(found.id)
+        below = found.type_str == "commit" and (
+            name == tip or repo.descendant_of(tip, name)
+        )
+        return name if below else ""
+
     def brought(
         self, clone: Clone, commit: CommitId, keys: tuple[str, ...]
     ) -> tuple[Landed, ...]:
@@ -121,10 +151,12 @@ class PathReader(HistoryReader):
         repo = clone.repo
         tree = subtree(repo, repo[tip].tree, self._prefix.rstrip("/"))
         blob = blob_at(repo, tree, path)
-        if blob is None:
-            return None
+        return None if blob is None else self.blob(clone, blob)
+
+    def blob(self, clone: Clone, blob: BlobId) -> bytes:
+        """A blob's content."""
         self._blobs.bring((blob,))
-        return read_blob(repo.odb, blob)
+        return read_blob(clone.repo.odb, blob)
 
     def _places(self, clone: Clone, tip: str) -> dict[str, _Place]:
         lines = self._git.ask(
@@ -198,6 +230,26 @@ class Paths:
         found: Trail = self._healing(read)
         return found
 
+    def commit(self, name: str) -> Landed | None:
+        """One commit by its whole id, `None` when it changed nothing."""
+
+        def read() -> Landed | None:
+            clone, _, keys = self._at()
+            return self._reader.commit(clone, name, keys)
+
+        found: Landed | None = self._healing(read)
+        return found
+
+    def full(self, text: str) -> str:
+        """The whole id of a commit below the tip, empty when there is no such one."""
+
+        def read() -> str:
+            clone, tip, _ = self._at()
+            return self._reader.full(clone, tip, text)
+
+        found: str = self._healing(read)
+        return found
+
     def brought(self, commit: CommitId) -> tuple[Landed, ...]:
         """The commits that a merge brought, newest first, at most a hundred."""
 
@@ -220,6 +272,11 @@ class Paths:
         found: tuple[str, ...] = self._healing(
             lambda: self._reader.names(*self._at()[:2], path)
         )
+        return found
+
+    def blob(self, blob: BlobId) -> bytes:
+        """A blob's content."""
+        found: bytes = self._healing(lambda: self._reader.blob(self._at()[0], blob))
         return found
 
     def file(self, path: str) -> bytes | None:

@@ -48,10 +48,7 @@ class Blobs:
             self._git.tidy(lock)
 
     def reading(self, history: History) -> History:
-        """The history with a reader that fetches: the first miss brings all that may be read.
-
-        Rendered files are not among them: decisions look at wishes and at the ledger.
-        """
+        """The history with a reader that fetches: the first miss brings all that it names."""
         if not self._clone.is_partial():
             return history
         read, asked = history.read, False
@@ -59,7 +56,7 @@ class Blobs:
         def fetching(blob: BlobId) -> bytes:
             nonlocal asked
             if pygit2.Oid(hex=blob) not in self._clone.repo.odb:
-                self._ask(() if asked else _read_of(history), blob)
+                self._ask(() if asked else _named_in(history), blob)
                 asked = True
             return read(blob)
 
@@ -91,8 +88,7 @@ class Blobs:
         raise BrokenClone(failure.what)
 
 
-def _read_of(history: History) -> Iterable[BlobId]:
+def _named_in(history: History) -> Iterable[BlobId]:
     for commit in history.commits:
         for change in commit.changes:
-            if not change.path.startswith("manifests/"):
-                yield from (blob for blob in (change.old, change.new) if blob)
+            yield from (blob for blob in (change.old, change.new) if blob)

@@ -63,7 +63,9 @@ class Repository:
         self._address = parse_address(remote.url)
         login = remote.credentials or Credentials.from_environment(os.environ)
         name = f"{self._address.url}\n{remote.branch}".encode()
-        folder = cache / "repositories" / hashlib.sha256(name).hexdigest()[:24]
+        folder = (
+            cache.absolute() / "repositories" / hashlib.sha256(name).hexdigest()[:24]
+        )
         self._folder = normal_folder(remote.path)
         self._git = Git(
             folder.with_suffix(".git"), self._address, login, remote.timeout

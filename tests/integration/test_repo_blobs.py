@@ -16,7 +16,7 @@ from reconciler.repo.children import Limits, run_child
 from reconciler.repo.disk import size
 from tests.integration.remotes import NOW, Place, Web, draft, git, web
 
-A, B = "ports/p/1.yaml", "clusters/c/ns/vs.wish.yaml"
+A, B = "ports/p/1.yaml", "manifests/g/c/ns/vs-x.yaml"
 OTHERS = 6_000_000
 OURS = 400_000
 

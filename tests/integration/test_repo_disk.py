@@ -15,6 +15,7 @@ import pytest
 
 from reconciler.errors import ReconcileError, Unavailable
 from reconciler.model.repository import CommitDraft, FileWrite
+from reconciler.repo import Repository
 from reconciler.repo.disk import UNUSED, is_full, size
 from tests.integration.remotes import NOW, Place, draft, git
 
@@ -259,3 +260,16 @@ def _is_told(act: Callable[[], object]) -> None:
         assert "room" in text or "XDG_CACHE_HOME".lower() in text, text
         return
     raise AssertionError("a full disk went unnoticed")
+
+
+def test_a_relative_cache_is_below_where_we_started(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.commits(A, "1")
+    monkeypatch.chdir(place.root)
+    remote = place.unfetched(cache="first").remote
+    repository = Repository.open(remote, Path("relative"), 3)
+    repository.fetch()
+    monkeypatch.chdir("/")
+    assert repository.head().files[A].data == b"1"
+    assert clone_of(place, "relative").is_dir()

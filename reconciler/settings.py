@@ -7,31 +7,28 @@ Credentials are never in here: they come from the environment or from mounted fi
 from __future__ import annotations
 
 import fnmatch
-import ipaddress
-import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from reconciler.names import is_cluster_name, is_dns_name, is_label
-from reconciler.ports import PortRange, parse_ranges
+from reconciler.settings_types import (
+    ClusterName,
+    Count,
+    DnsName,
+    Duration,
+    Endpoint,
+    HostSuffix,
+    Label,
+    Percent,
+    Port,
+    PublicKey,
+    Ranges,
+    Text,
+)
 
 API_VERSION = "wharfinger.dev/v1alpha1"
-_PUBLIC_KEY = re.compile(
-    r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\x00-\x1f]*)?\Z"
-)
-_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?\Z")
 
 
 class Renderer(StrEnum):
@@ -41,111 +38,6 @@ class Renderer(StrEnum):
     ISTIO = "istio"
     ISTIO_CLASSIC = "istio-classic"
     ENVOY = "envoy"
-
-
-def parse_duration(text: object) -> timedelta:
-    """`24h`, `10m`, `1h30m`, `0s`. Raises ValueError."""
-    if isinstance(text, timedelta):
-        return text
-    match = _DURATION.match(text) if isinstance(text, str) and text else None
-    if match is None:
-        raise ValueError("expected a duration such as 24h, 10m or 0s")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def _ranges(value: object) -> object:
-    """`20000-29999`, a list of such and of numbers -> tuple of PortRange."""
-    return parse_ranges(value)
-
-
-def _label(value: str) -> str:
-    if not is_label(value):
-        raise ValueError("expected a DNS label: a-z, 0-9 and -, at most 63")
-    return value
-
-
-def _cluster_name(value: str) -> str:
-    if not is_cluster_name(value):
-        raise ValueError("expected a cluster's name: a DNS label other than all")
-    return value
-
-
-def _public_key(value: str) -> str:
-    if _PUBLIC_KEY.match(value) is None:
-        raise ValueError(
-            "expected the line of a .pub file, such as ssh-ed25519 AAAA..."
-        )
-    return value
-
-
-def _dns_name(value: str) -> str:
-    if not is_dns_name(value):
-        raise ValueError("expected a DNS name in lower case")
-    return value
-
-
-def _endpoint(value: str) -> str:
-    """A CIDR, or a domain suffix such as `.elb.example.com`."""
-    if is_dns_name(value.removeprefix(".")) and not value[-1].isdigit():
-        return value
-    try:
-        return str(ipaddress.ip_network(value, strict=True))
-    except ValueError:
-        raise ValueError(
-            "expected a CIDR such as 10.20.0.0/16 or a domain suffix such as .elb.example.com"
-        ) from None
-
-
-def _host_suffix(value: str) -> str:
-    if not is_dns_name(value.removeprefix(".")):
-        raise ValueError("expected a domain suffix such as .apps.example.com")
-    return value
-
-
-def _text(pattern: str, longest: int) -> WithJsonSchema:
-    """What an editor can check of a text; parsing checks the rest."""
-    return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": longest})
-
-
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_NAME = rf"{_LABEL}(\.{_LABEL})*"
-_RANGE = r"^[1-9][0-9]{0,4}(-[1-9][0-9]{0,4})?$"
-_PORTS: dict[str, object] = {
-    "anyOf": [
-        {"type": "string", "pattern": _RANGE},
-        {"type": "integer", "minimum": 1, "maximum": 65535},
-    ]
-}
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$",
-            "minLength": 2,
-        }
-    ),
-]
-Ranges = Annotated[
-    tuple[PortRange, ...],
-    BeforeValidator(_ranges),
-    WithJsonSchema({"anyOf": [_PORTS, {"type": "array", "items": _PORTS}]}),
-]
-Label = Annotated[str, AfterValidator(_label), _text(f"^{_LABEL}$", 63)]
-ClusterName = Annotated[str, AfterValidator(_cluster_name), _text(f"^{_LABEL}$", 63)]
-DnsName = Annotated[str, AfterValidator(_dns_name), _text(f"^{_NAME}$", 253)]
-Endpoint = Annotated[
-    str, AfterValidator(_endpoint), _text(rf"^(\.?{_NAME}|[0-9a-f.:]+/[0-9]+)$", 253)
-]
-HostSuffix = Annotated[str, AfterValidator(_host_suffix), _text(rf"^\.?{_NAME}$", 254)]
-PublicKey = Annotated[str, AfterValidator(_public_key)]
-Text = Annotated[str, Field(min_length=1)]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Count = Annotated[int, Field(ge=0, strict=True)]
-Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 
 
 class _Model(BaseModel):
@@ -272,11 +164,42 @@ class ReviewMode(StrEnum):
     PULL_REQUEST = "pull-request"
 
 
+class ForgeKind(StrEnum):
+    """Whose API the forge speaks; Forgejo speaks Gitea's."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEA = "gitea"
+
+
+class Forge(_Model):
+    """Where pull requests are made; what is left out follows from the repository's URL."""
+
+    kind: ForgeKind
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")] | None = (
+        None
+    )
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$")] | None = None
+
+
+class Tier(StrEnum):
+    """Effects of a request that may merge by themselves; removals and moves never do."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    REWRITE = "rewrite"
+
+
 class Review(_Model):
-    """Review of wishes."""
+    """Review of wishes. `autoMerge` asks the forge to merge once its rules are met."""
 
     mode: ReviewMode = ReviewMode.DIRECT
     max_open: Annotated[int, Field(ge=1, strict=True)] = 20
+    forge: Forge | None = None
+    auto_merge: tuple[Tier, ...] = ()
+    labels: tuple[Annotated[str, Field(pattern=r"^[\w./ -]{1,50}$")], ...] = (
+        "wharfinger",
+    )
 
 
 class DeletionGuard(_Model):
@@ -364,3 +287,8 @@ class Settings(_Model):
         """The name at which a cluster's API answers."""
         text = self.apis.hostname.replace("{cluster}", cluster)
         return text.replace("{domain}", self.domain)
+
+
+def under_review(settings: Settings) -> bool:
+    """Whether wishes reach the branch through pull requests."""
+    return settings.review.mode is ReviewMode.PULL_REQUEST

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "reconciler"
 
 STAGES = ("observe", "claim", "plan", "render", "repo", "review", "prove", "writeback")
 PLANNERS = ("allocate", "guards", "holds", "ledger")  # outside of the folder plan/
-COMPOSERS = ("run", "report", "cli", "demo", "__main__")
+COMPOSERS = ("run", "report", "reviewing", "cli", "demo", "__main__")
 PURE_ROOMS = (
     *("model", "claim", "plan", "render", "ledger", "guards", "holds", "tenants"),
     *("names", "ports", "headers", "settings", "errors", "codes", "check"),
@@ -50,8 +50,9 @@ HOMES = {
     "jsonpatch": ("writeback",),
     "kubernetes": ("kube", "observe"),
     "prometheus_client": ("metrics",),
-    "pydantic": ("settings", "settings_file"),
+    "pydantic": ("settings", "settings_file", "settings_types"),
     "pygit2": ("repo",),
+    "requests": ("review",),
     "rich": ("cli",),
     "ruamel": ("yamlio",),
     "stamina": ("kube", "repo"),

@@ -80,13 +80,51 @@ class Look:
     count: int
 
 
+class ProposalKind(StrEnum):
+    """What a request is for; decides its branch and whether it may merge by itself."""
+
+    WISHES = "wishes"
+    ADOPTION = "adoption"  # everything, while the repository serves nothing yet
+    DELETIONS = "deletions"  # withheld by the budget: merging is accepting
+    REWRITES = "rewrites"  # withheld by the budget
+    FOLLOW = "follow"  # addresses and cluster records that the branch refuses; nobody's decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Pair:
+    """What a request decides for one unit.
+
+    `wish` are the digests of its wish by gateway (`public:3f9a6c2e`, `public:-` where it goes),
+    `ports` its ledger files (`ports/public/20017 active`), both sorted.
+    """
+
+    unit: UnitId
+    wish: tuple[str, ...]
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """One request that a pass wants to be open: one commit on a branch of its own.
+
+    `group` names the branch below the prefix. `rows` are those of the plan that it is about.
+    """
+
+    group: str
+    kind: ProposalKind
+    draft: CommitDraft
+    pairs: tuple[Pair, ...]
+    rows: tuple[Row, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All decisions of one pass against one base commit.
 
     `drafts` are in the order in which they are committed, one push. `withheld` is the digest of
     the withheld set, empty when nothing waits. `exits` are the codes that this plan means.
-    `unconfirmed` are units whose absence needs another look.
+    `unconfirmed` are units whose absence needs another look. Under review `drafts` are only what
+    is nobody's decision, and `proposals` the rest.
     """
 
     base: CommitId
@@ -97,3 +135,4 @@ class Plan:
     withheld: str
     exits: tuple[Exit, ...]
     unconfirmed: tuple[UnitId, ...] = ()
+    proposals: tuple[Proposal, ...] = ()

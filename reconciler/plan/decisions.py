@@ -22,6 +22,7 @@ class Change(StrEnum):
     ADDRESSES = "addresses"
     REWRITE = "rewrite"
     DELETION = "deletion"
+    RECORD = "record"  # what is known of a cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Decisions:
     withheld: dict[int, tuple[Code, str]] = field(default_factory=dict)
     settled: set[UnitId] = field(default_factory=set)  # granted, or left for others
     departed: set[UnitId] = field(default_factory=set)
+    waiting: list[UnitWrite] = field(default_factory=list)  # withheld writes
 
     def say(self, rows: Iterable[Row]) -> None:
         """Add rows that change nothing."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.errors import Exit
@@ -17,8 +17,10 @@ from reconciler.model.repository import CommitDraft, FileWrite
 from reconciler.model.units import UnitId
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
 from reconciler.plan.inputs import Rendering
+from reconciler.plan.proposals import awaiting_review, leave_declined, propose
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
+from reconciler.settings import under_review
 
 ONE_COMMIT_PER_UNIT_BELOW = 200
 _GENERATIONS = 1000  # units of one commit whose generation is told: messages stay short
@@ -26,39 +28,69 @@ _OP_ORDER = {op: index for index, op in enumerate(Op)}
 
 
 def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Plan:
-    """The plan from all decisions."""
+    """The plan from all decisions; under review it proposes what people decide."""
+    review = under_review(world.inputs.settings)
+    if review:
+        leave_declined(world, out)
     writes = sorted(out.writes, key=lambda each: (each.unit, each.change, each.subject))
-    alone = [each for each in writes if not each.joint]
-    wishes = [
-        *_joint_drafts(world, [each for each in writes if each.joint]),
-        *_unit_drafts(
-            [each for each in alone if each.change in (Change.WISH, Change.REWRITE)],
-            "Update",
-        ),
-    ]
-    drafts = [
-        *_gateway_drafts(world, render, writes),
-        *_with_facts(world, wishes),
-        *_address_drafts([each for each in writes if each.change is Change.ADDRESSES]),
-        *_unit_drafts(
-            [each for each in writes if each.change is Change.DELETION], "Remove"
-        ),
-    ]
+    gateways = tuple(_gateway_drafts(world, render, writes))
+    if review:
+        records = [each for each in writes if each.change is Change.RECORD]
+        drafts = [*_unit_drafts(records, "Note"), *_observed_drafts(writes)]
+        proposals = tuple(
+            replace(each, draft=next(_with_facts(world, [each.draft])))
+            for each in propose(world, writes, out.waiting, gateways)
+        )
+    else:
+        drafts = [*gateways, *_with_facts(world, _wish_drafts(world, writes))]
+        drafts += _observed_drafts(writes)
+        drafts += _removal_drafts(writes)
+        proposals = ()
     rows = sorted(
         (*out.rows, *(row for each in writes for row in each.rows)), key=_row_key
     )
     if any(row.op is Op.WITHHOLD for row in rows):
         out.exits.append(Exit.BLOCKED)
+    states = awaiting_review(out.states, proposals)
     return Plan(
         base=world.inputs.head.commit,
-        digest=_digest(rows, drafts),
+        digest=_digest(rows, [*drafts, *(each.draft for each in proposals)]),
         rows=tuple(rows),
         drafts=tuple(drafts),
-        states=tuple(sorted(out.states, key=lambda each: each.unit)),
+        states=tuple(sorted(states, key=lambda each: each.unit)),
         withheld=withheld,
         exits=tuple(sorted(set(out.exits))),
         unconfirmed=tuple(sorted(set(out.unconfirmed))),
+        proposals=proposals,
     )
+
+
+def _wish_drafts(world: World, writes: Sequence[UnitWrite]) -> list[CommitDraft]:
+    kinds = (Change.WISH, Change.REWRITE)
+    alone = [each for each in writes if not each.joint]
+    mine = [each for each in alone if each.change in kinds or _is_note(each)]
+    joint = _joint_drafts(world, [each for each in writes if each.joint])
+    return [*joint, *_unit_drafts(mine, "Update")]
+
+
+def _removal_drafts(writes: Sequence[UnitWrite]) -> list[CommitDraft]:
+    alone = [each for each in writes if not each.joint]
+    mine = [each for each in alone if each.change is Change.DELETION or _forgets(each)]
+    return list(_unit_drafts(mine, "Remove"))
+
+
+def _observed_drafts(writes: Sequence[UnitWrite]) -> list[CommitDraft]:
+    """What is nobody's decision; in direct mode records go with their units."""
+    return list(_address_drafts([e for e in writes if e.change is Change.ADDRESSES]))
+
+
+def _is_note(write: UnitWrite) -> bool:
+    return write.change is Change.RECORD and not _forgets(write)
+
+
+def _forgets(write: UnitWrite) -> bool:
+    gone = all(file.data is None for file in write.files)
+    return write.change is Change.RECORD and gone
 
 
 def _row_key(row: Row) -> tuple[object, ...]:
@@ -177,7 +209,7 @@ def _draft(writes: Sequence[UnitWrite], subject: str = "") -> CommitDraft:
     )
 
 
-def _with_facts(world: World, drafts: Iterable[CommitDraft]) -> Iterable[CommitDraft]:
+def _with_facts(world: World, drafts: Iterable[CommitDraft]) -> Iterator[CommitDraft]:
     """Each draft with what the audit wants to know: generations, and holds that it ends.
 
     An integer is all that is taken of an object. Bodies are no part of tree or digest.

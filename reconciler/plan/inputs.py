@@ -10,6 +10,7 @@ from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import InventoryFailure
 from reconciler.model.plans import Look
 from reconciler.model.repository import FileWrite, Head, History
+from reconciler.model.reviews import Declined, Reservation
 from reconciler.model.units import Placement, UnitAddresses, UnitFiles, UnitId, Wish
 from reconciler.settings import Gateway, Settings
 
@@ -35,7 +36,8 @@ class Inputs:
     content at HEAD serves traffic on a gateway. `assume_confirmed` is for a plan that only
     shows: what would be deleted after the second look. `released` are units whose hold a person
     ends now. `accept_*` are digests that a person passed. `only` limits the pass to some
-    clusters; `None` means all.
+    clusters; `None` means all. `reserved` is what open requests take, `declined` what people
+    closed a request about.
     """
 
     settings: Settings
@@ -51,3 +53,5 @@ class Inputs:
     assume_confirmed: bool = False
     accept_deletions: str = ""
     accept_rewrites: str = ""
+    reserved: tuple[Reservation, ...] = ()
+    declined: tuple[Declined, ...] = ()

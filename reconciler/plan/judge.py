@@ -23,6 +23,7 @@ from reconciler.model.units import UnitId
 from reconciler.names import unit_stem
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
 from reconciler.plan.world import World
+from reconciler.settings import under_review
 
 
 def judge(world: World, out: Decisions) -> str:
@@ -100,6 +101,7 @@ def _withhold(out: Decisions, waiting: list[UnitWrite]) -> None:
     if not held:
         return
     out.writes[:] = [each for each in out.writes if id(each) not in held]
+    out.waiting.extend(waiting)
     for each in waiting:
         code, reason = out.withheld[id(each)]
         out.say(
@@ -110,9 +112,14 @@ def _withhold(out: Decisions, waiting: list[UnitWrite]) -> None:
 
 
 def _finish_records(world: World, out: Decisions) -> None:
-    """A deleted cluster's file goes with its last unit; until then it is marked."""
+    """A deleted cluster's file goes with its last unit; until then it is marked.
+
+    Under review the last unit leaves when people merge, so the file goes in a later pass.
+    """
     leaving = {each.unit for each in out.writes if each.change is Change.DELETION}
     leaving |= out.departed
+    if under_review(world.inputs.settings):
+        leaving = set()
     for cluster, marked in out.records.items():
         left = {unit for unit in world.heads if unit.cluster == cluster} - leaving
         data = marked.data if left else None
@@ -121,7 +128,7 @@ def _finish_records(world: World, out: Decisions) -> None:
         out.writes.append(
             UnitWrite(
                 unit=UnitId(cluster=cluster),
-                change=Change.DELETION if data is None else Change.WISH,
+                change=Change.RECORD,
                 subject=f"Forget cluster {cluster}"
                 if data is None
                 else f"Note that cluster {cluster} was deleted",

@@ -30,6 +30,7 @@ from reconciler.model.units import (
     UnitKind,
     Wish,
 )
+from reconciler.plan.proposals import with_reserved
 from reconciler.plan.world import World
 from reconciler.settings import Settings
 
@@ -74,10 +75,11 @@ class Placer:
         self._world = world
         self._settings: Settings = world.inputs.settings
         inputs = world.inputs
+        self._ledger = with_reserved(world.ledger.entries, inputs)
         self._pools = {
             gateway.name: Pool(
                 gateway,
-                world.ledger.entries,
+                self._ledger,
                 inputs.now,
                 self._settings.release.quarantine,
             )
@@ -208,7 +210,7 @@ class Placer:
         given = self._hosts.get((gateway, host))
         if given is not None:
             return _same_unit(given, owner)
-        entry = self._world.ledger.entries.get((gateway, host))
+        entry = self._ledger.get((gateway, host))
         if entry is None or (
             entry.owner is not None and _same_unit(entry.owner, owner)
         ):

@@ -193,7 +193,7 @@ class Remover:
             self._out.writes.append(
                 UnitWrite(
                     unit=UnitId(cluster=record.cluster),
-                    change=Change.WISH,
+                    change=Change.RECORD,
                     subject=f"Note what is known of cluster {record.cluster}",
                     files=(FileWrite(path=path, data=data),),
                     rows=(),

@@ -23,7 +23,7 @@ from reconciler.plan.removal import Removal, Remover, forbidden_now
 from reconciler.plan.standing import Standing, Stands
 from reconciler.plan.wanted import Candidate, Writer
 from reconciler.plan.world import World
-from reconciler.settings import ApiMode
+from reconciler.settings import ApiMode, under_review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
         granted = writer.decide(_candidate(want, outcome, world, left))
         if left.intersection(each.entry.gateway for each in world.gives(unit)):
             writer.unsettled(unit)  # that deletion is guarded and may have to wait
-        if want.record is not None and not granted:
+        if want.record is not None and (not granted or _is_new(world, want.record)):
             remover.keep_record(want.record)
 
 
@@ -278,6 +278,12 @@ def _not_delayed(world: World, wants: list[_Want], writer: Writer) -> list[_Want
             writer.waits(each, want.follow)
             del rest[each.unit]
     return list(rest.values())
+
+
+def _is_new(world: World, record: ClusterRecord) -> bool:
+    """Under review the record of a new cluster does not wait for its API's request."""
+    known = world.data(cluster_path(record.cluster)) is not None
+    return under_review(world.inputs.settings) and not known
 
 
 def _unsupported(wants: list[_Want], writer: Writer) -> dict[UnitId, Rejection]:

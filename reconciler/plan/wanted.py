@@ -49,6 +49,7 @@ from reconciler.plan.inputs import Rendering
 from reconciler.plan.place import Placed
 from reconciler.plan.transfer import Delay
 from reconciler.plan.world import HeadUnit, World
+from reconciler.settings import under_review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,6 +320,8 @@ class Writer:
                 joint=bool(handover),
             )
         )
+        if under_review(self._settings) and change is not Change.ADDRESSES:
+            self._follow(unit, candidate.follow)  # people may take days to merge
 
     def _release_rows(self, candidate: Candidate) -> list[Row]:
         unit = candidate.wanted.wish.unit

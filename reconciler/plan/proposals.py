@@ -1,0 +1,291 @@
+"""What a pass proposes instead of committing it: groups, what they decide, what waits; pure.
+
+write                          | goes
+-------------------------------+------------------------------------------------------
+addresses, cluster records     | straight to the branch: nobody's decision
+wish, rewrite, removal         | into the request of its group (cluster and namespace)
+all of these, nothing served   | into one request: the adoption
+withheld removals and rewrites | into requests of their own: merging is accepting
+people closed its request      | nowhere, until the wish is another one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from reconciler.codes import Code
+from reconciler.headers import parse_wish_header
+from reconciler.ledger import Entry, Key, Malformed, parse_entry
+from reconciler.model.plans import (
+    Op,
+    Pair,
+    Proposal,
+    ProposalKind,
+    Row,
+    State,
+    UnitState,
+)
+from reconciler.model.repository import CommitDraft, FileWrite
+from reconciler.model.reviews import Declined, Reservation
+from reconciler.model.units import PortState, UnitId
+from reconciler.names import wish_path
+from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.inputs import Inputs
+from reconciler.plan.transfer import joined
+from reconciler.plan.world import World
+
+Files = Mapping[str, bytes | None]
+Before = Callable[[str], bytes | None]
+
+# A namespace has no dot, so none of these meets the group of one.
+API, ADOPTION = "api.server", "first.adoption"
+DELETIONS, REWRITES, GATEWAY = "withheld.deletions", "withheld.rewrites", "gateway"
+_DECIDED = frozenset({Change.WISH, Change.REWRITE, Change.DELETION})
+_BODY_LINES = 100
+
+
+def pairs_of(files: Files, before: Before) -> tuple[Pair, ...]:
+    """What changed files decide, by unit. `before` gives the content that they replace."""
+    wishes: dict[UnitId, set[str]] = {}
+    ports: dict[UnitId, set[str]] = {}
+    for path, data in files.items():
+        folder = path.partition("/")[0]
+        if folder == "manifests":
+            _note_wish(path, data, before, wishes)
+        elif folder in ("ports", "hosts") and data is not None:
+            entry = _entry(path, data)
+            if entry is not None and entry.owner is not None:
+                ports.setdefault(entry.owner.unit, set()).add(f"{path} {entry.state}")
+    return tuple(
+        Pair(
+            unit=unit,
+            wish=tuple(sorted(wishes.get(unit, ()))),
+            ports=tuple(sorted(ports.get(unit, ()))),
+        )
+        for unit in sorted(wishes.keys() | ports.keys())
+    )
+
+
+def _note_wish(
+    path: str, data: bytes | None, before: Before, into: dict[UnitId, set[str]]
+) -> None:
+    content = data if data is not None else before(path)
+    header = parse_wish_header(content) if content is not None else None
+    gateway = path.split("/")[1]
+    if header is None or wish_path(gateway, header.unit) != path:
+        return
+    digest = header.digest if data is not None else "-"
+    into.setdefault(header.unit, set()).add(f"{gateway}:{digest}")
+
+
+def _entry(path: str, data: bytes) -> Entry | None:
+    try:
+        return parse_entry(path, data)
+    except Malformed:
+        return None
+
+
+def reservations(files: Files, group: str) -> tuple[Reservation, ...]:
+    """Ports and hosts that a request's files take for their owners."""
+    found = []
+    for path, data in sorted(files.items()):
+        if data is None or not path.startswith(("ports/", "hosts/")):
+            continue
+        entry = _entry(path, data)
+        if entry is not None and entry.owner is not None and entry.live:
+            found.append(
+                Reservation(
+                    gateway=entry.gateway,
+                    key=entry.key,
+                    owner=entry.owner,
+                    group=group,
+                )
+            )
+    return tuple(found)
+
+
+def with_reserved(
+    entries: Mapping[tuple[str, Key], Entry], inputs: Inputs
+) -> Mapping[tuple[str, Key], Entry]:
+    """The ledger with what open requests take: tombstones of their owners that never expire.
+
+    Of two requests with one port the first keeps it.
+    """
+    found = dict(entries)
+    never = inputs.now + timedelta(seconds=1)
+    for each in reversed(inputs.reserved):
+        at = (each.gateway, each.key)
+        present = entries.get(at)
+        if present is None or present.state is PortState.RELEASED:
+            found[at] = Entry(
+                gateway=each.gateway,
+                key=each.key,
+                state=PortState.RELEASED,
+                owner=each.owner,
+                since=never,
+            )
+    return found
+
+
+def leave_declined(world: World, out: Decisions) -> None:
+    """Take writes out that people closed a request about; their units say so."""
+    declined = {each.pair.unit: each for each in world.inputs.declined}
+    kept = []
+    for write in out.writes:
+        no = declined.get(write.unit)
+        decided = write.change in _DECIDED and write.unit not in world.inputs.released
+        if no is None or not decided or not _is_same(no, write, world):
+            kept.append(write)
+            continue
+        reason = (
+            f"declined in {no.about}; another wish or `wharfinger release` asks anew"
+        )
+        out.say(
+            replace(row, op=Op.HOLD, code=Code.DECLINED, reason=reason)
+            for row in write.rows
+        )
+        message = f"{Code.DECLINED}: {reason}"
+        out.states[:] = [each for each in out.states if each.unit != write.unit]
+        out.state(write.unit, State.PENDING, message)
+    out.writes[:] = kept
+
+
+def _is_same(no: Declined, write: UnitWrite, world: World) -> bool:
+    """Whether a write decides what was declined; another free port is no other wish."""
+    pairs = pairs_of({each.path: each.data for each in write.files}, world.data)
+    mine = next((each for each in pairs if each.unit == write.unit), None)
+    return mine is not None and mine.wish == no.pair.wish and bool(mine.wish)
+
+
+def propose(
+    world: World,
+    writes: Sequence[UnitWrite],
+    waiting: Sequence[UnitWrite],
+    gateways: Sequence[CommitDraft],
+) -> tuple[Proposal, ...]:
+    """The requests that this pass wants to be open, by group."""
+    decided = [each for each in writes if each.change in _DECIDED]
+    groups: dict[str, list[UnitWrite]] = {}
+    first = not world.heads
+    together = {unit: min(units) for units in joined(world.transfers) for unit in units}
+    for write in decided:
+        unit = together.get(write.unit, write.unit) if write.joint else write.unit
+        groups.setdefault(ADOPTION if first else _group(unit), []).append(write)
+    kind = ProposalKind.ADOPTION if first else ProposalKind.WISHES
+    found = [
+        _proposal(world, group, kind, (mine, gateways))
+        for group, mine in sorted(groups.items())
+    ]
+    found.extend(_withheld(world, waiting))
+    prepared = {path for each in found for path in _paths(each.draft)}
+    for draft in gateways:
+        if not set(_paths(draft)) & prepared:
+            name = draft.writes[0].path.split("/")[1]
+            found.append(
+                Proposal(
+                    group=f"{GATEWAY}.{name}",
+                    kind=ProposalKind.WISHES,
+                    draft=draft,
+                    pairs=(),
+                    rows=(),
+                )
+            )
+    return tuple(found)
+
+
+def _group(unit: UnitId) -> str:
+    return f"{unit.cluster}/{API if unit.is_api else unit.namespace}"
+
+
+def _paths(draft: CommitDraft) -> list[str]:
+    return [each.path for each in draft.writes]
+
+
+def _withheld(world: World, waiting: Sequence[UnitWrite]) -> Iterable[Proposal]:
+    deletions: dict[str, list[UnitWrite]] = {}
+    rewrites: dict[str, list[UnitWrite]] = {}
+    for write in waiting:
+        if write.change is Change.DELETION:
+            group = f"{write.unit.cluster}/{DELETIONS}"
+            deletions.setdefault(group, []).append(write)
+        else:
+            rewrites.setdefault(f"{REWRITES}.{write.gateway}", []).append(write)
+    for group, mine in sorted(deletions.items()):
+        yield _proposal(world, group, ProposalKind.DELETIONS, (mine, ()))
+    for group, mine in sorted(rewrites.items()):
+        yield _proposal(world, group, ProposalKind.REWRITES, (mine, ()))
+
+
+def _proposal(
+    world: World,
+    group: str,
+    kind: ProposalKind,
+    work: tuple[Sequence[UnitWrite], Sequence[CommitDraft]],
+) -> Proposal:
+    writes, gateways = work
+    files: dict[str, FileWrite] = {
+        file.path: file for write in writes for file in write.files
+    }
+    touched = {path.split("/")[1] for path in files if path.count("/") > 1}
+    for draft in gateways:
+        if draft.writes[0].path.split("/")[1] in touched:
+            files.update({file.path: file for file in draft.writes})
+    rows = tuple(dict.fromkeys(row for write in writes for row in write.rows))
+    changed = {path: file.data for path, file in files.items()}
+    units = sorted({write.unit for write in writes})
+    return Proposal(
+        group=group,
+        kind=kind,
+        draft=CommitDraft(
+            subject=_title(group, kind, writes),
+            body="\n".join(dict.fromkeys(map(_line, rows[:_BODY_LINES]))),
+            units=tuple(map(str, units)),
+            writes=tuple(files[path] for path in sorted(files)),
+        ),
+        pairs=pairs_of(changed, world.data),
+        rows=rows,
+    )
+
+
+def _title(group: str, kind: ProposalKind, writes: Sequence[UnitWrite]) -> str:
+    subjects = list(dict.fromkeys(each.subject for each in writes))
+    units = len({each.unit for each in writes})
+    match kind:
+        case ProposalKind.DELETIONS:
+            return f"Remove {units} exposures of {writes[0].unit.cluster}, above the budget"
+        case ProposalKind.REWRITES:
+            return f"Render {units} exposures of {writes[0].gateway} anew"
+        case ProposalKind.ADOPTION if len(subjects) > 1:
+            return f"Adopt {units} exposures"
+    if len(subjects) == 1:
+        return subjects[0]
+    where = group.removesuffix(f"/{API}")
+    return f"Change {units} exposures of {where}"
+
+
+def _line(row: Row) -> str:
+    where = f" {row.host}:{row.port}" if row.port else ""
+    route = f" route {row.route}" if row.route else ""
+    name = "/".join(each for each in (row.cluster, row.namespace, row.name) if each)
+    return f"{row.op} {name}{where}{route}: {row.reason} ({row.code})"
+
+
+def awaiting_review(
+    states: Iterable[UnitState], proposals: Sequence[Proposal]
+) -> list[UnitState]:
+    """States of units whose newest wish waits for people: Pending, whatever HEAD serves."""
+    waiting = {
+        pair.unit
+        for each in proposals
+        if each.kind is not ProposalKind.REWRITES
+        for pair in each.pairs
+    }
+    message = "proposed, waits for review"
+    return [
+        replace(each, state=State.PENDING, message=message)
+        if each.unit in waiting and each.state is State.ALLOCATED
+        else each
+        for each in states
+    ]

@@ -71,6 +71,13 @@ class Judge:
             return _merge_of_ours(repo, commit, lines)
         return None
 
+    def says(self, commit: Any, digest: str, keys: tuple[str, ...]) -> bool:
+        """Whether a commit of ours says that it makes the change of this digest."""
+        trailers = parse_trailers(commit.raw_message.decode("utf-8", "replace"))
+        if trailers is None or trailers.digest != digest:
+            return False
+        return not keys or self.signed(Attribution((trailers,)), keys)
+
     def signed(self, claim: Attribution, keys: tuple[str, ...]) -> bool:
         """Whether every message of it carries a signature by one of the keys."""
         return all(

@@ -35,6 +35,7 @@ from reconciler.repo.remote import (
     normal_folder,
     parse_address,
 )
+from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
 from reconciler.repo.transport import BrokenClone, Git, PushResult
 
@@ -208,6 +209,12 @@ class Repository:
             self._git.tidy(lock)
         self._tip = tip
         return tip
+
+    def branches(self) -> Branches:
+        """The branches of requests in this repository, judged by the keys of the settings."""
+        signer = Signer(self._author.signing_key, self._keys, self._verifier)
+        trust = Trust(judge=Judge(self._verifier), signer=signer, keys=self._keys)
+        return Branches(self._git, self._clone, self._author, trust)
 
     def _settle(
         self, result: PushResult, tip: CommitId, base: CommitId, lock: int

@@ -117,8 +117,13 @@ class Git:
         if address.scheme is Scheme.FILE and _is_foreign(Path(address.url)):
             self._trust = self._trusted_folders()
 
-    def fetch(self, spec: str, lock: int, *, filtered: bool = False) -> Ended:
-        """Bring one ref; `spec` is `+source:target`. `filtered`: without files."""
+    def fetch(
+        self, spec: str, lock: int, *, filtered: bool = False, prune: bool = False
+    ) -> Ended:
+        """Bring one ref, or with `*` many; `spec` is `+source:target`.
+
+        `filtered`: without files. `prune` removes targets whose sources are gone.
+        """
         args = [*_FETCH, "--end-of-options", self.address.url, spec]
         if filtered:
             args = [*self._promised(), "--end-of-options", PROMISOR, spec]
@@ -138,17 +143,24 @@ class Git:
 
     def branches(self, pattern: str, lock: int) -> tuple[Ended, tuple[str, ...]]:
         """The remote's branches that match, as full ref names."""
+        ended, found = self.tips(pattern, lock)
+        return ended, tuple(found)
+
+    def tips(self, pattern: str, lock: int) -> tuple[Ended, dict[str, str]]:
+        """The remote's branches that match with the commits that they name."""
         args = ["ls-remote", "--quiet", "--heads", "--end-of-options"]
         args += [self.address.url, *([pattern] if pattern else [])]
         ended = self._run(args, self._limits(lock), remote=True)
         lines = ended.output.decode("utf-8", "replace").splitlines()
-        return ended, tuple(line.partition("\t")[2] for line in lines if "\t" in line)
+        pairs = (line.split("\t", 1) for line in lines if "\t" in line)
+        return ended, {ref: commit for commit, ref in pairs}
 
     def push(self, tip: str, base: str, branch: str, lock: int) -> PushResult:
-        """Move one branch from exactly `base` to `tip`, which descends from it.
+        """Move one branch from exactly `base` to `tip`; an empty `tip` removes it.
 
         The lease makes it a compare-and-swap also where the remote was rewound to an ancestor
-        of `base`; an empty `base` means that the branch must not exist.
+        of `base`; an empty `base` means that the branch must not exist. Only branches of
+        requests are moved to what does not descend from `base`.
         """
         ref = f"refs/heads/{branch}"
         args = ["push", "--porcelain", "--no-verify", "--no-follow-tags"]
@@ -332,7 +344,7 @@ def read_push(ended: Ended, ref: str) -> PushResult:
             continue
         if flag == "!":
             refusal = None if "remote failure" in summary else summary
-        accepted = flag in (" ", "*", "=")
+        accepted = flag in (" ", "*", "=", "+", "-")
     return PushResult(
         accepted=accepted and ended.code == 0, refusal=refusal, ended=ended
     )

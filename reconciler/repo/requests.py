@@ -1,0 +1,229 @@
+"""Branches of pull requests: bring, judge, build and push them (does I/O).
+
+A request is its branch: one commit of ours on top of the shared branch, made anew rather than
+merged or rebased, pushed with a lease on exactly the tip that was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciler.codes import Code
+from reconciler.errors import Blocked, Conflict, ReconcileError, Unavailable
+from reconciler.model.repository import CommitDraft, CommitId
+from reconciler.model.reviews import Offered
+from reconciler.repo.attribution import Judge
+from reconciler.repo.clone import BROKEN, Clone
+from reconciler.repo.commits import Author, Signer, build_chain
+from reconciler.repo.objects import BLOB, ROOTS, SETTINGS, Repo, changed, read_blob
+from reconciler.repo.trailers import ABSENT, DiffLine, diff_digest
+from reconciler.repo.transport import Git, PushResult
+
+_KEPT = "refs/wharfinger-requests/"
+_MOST_COMMITS = 100  # of a branch are looked at for one of ours
+_MOST_EDITS = 20  # commits of people on top of ours
+_MOST_FILES = 20_000
+
+Files = dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """How commits are judged and signed; `keys` are the settings' public keys."""
+
+    judge: Judge
+    signer: Signer
+    keys: tuple[str, ...]
+
+
+class Branches:
+    """The request branches of one repository; made by `Repository.branches`."""
+
+    def __init__(self, git: Git, clone: Clone, author: Author, trust: Trust) -> None:
+        self._git = git
+        self._clone = clone
+        self._author = author
+        self._trust = trust
+
+    def bring(self, prefix: str) -> Mapping[str, CommitId]:
+        """All remote branches below a prefix (which ends with a slash) by name.
+
+        Raises Unavailable or Unauthorised.
+        """
+        spec = f"+refs/heads/{prefix}*:{_KEPT}{prefix}*"
+        with self._clone.lock() as lock:
+            ended = self._git.fetch(spec, lock, prune=True)
+            if ended.code != 0:
+                raise self._git.failure(ended, "the request branches cannot be fetched")
+            return self._kept(prefix)
+
+    def _kept(self, prefix: str) -> dict[str, CommitId]:
+        repo = self._clone.repo
+        start = len(_KEPT)
+        return {
+            name[start:]: CommitId(str(repo.references[name].target))
+            for name in repo.references
+            if name.startswith(_KEPT + prefix)
+        }
+
+    def bring_commit(self, commit: str, refs: Sequence[str]) -> bool:
+        """Whether the clone has a commit, after looking for it under the remote's refs."""
+        if self._has(commit):
+            return True
+        for ref in refs:
+            with self._clone.lock() as lock:
+                ended = self._git.fetch(f"+{ref}:refs/wharfinger-incoming/commit", lock)
+            if ended.timed_out:
+                raise self._git.failure(ended, "the request's commit cannot be fetched")
+            if self._has(commit):
+                return True
+        return False
+
+    def _has(self, commit: str) -> bool:
+        try:
+            return bool(self._clone.repo[commit].type_str == "commit")
+        except (*BROKEN, ValueError):
+            return False
+
+    def offered(self, branch: str, tip: CommitId, onto: CommitId) -> Offered:
+        """What a branch would bring to the commit `onto`. Raises Unavailable."""
+        try:
+            return self._offered(branch, tip, onto)
+        except BROKEN as exc:
+            raise Unavailable(
+                f"the branch {branch} cannot be read from the clone",
+                hint="the next fetch repairs the clone",
+            ) from exc
+
+    def _offered(self, branch: str, tip: CommitId, onto: CommitId) -> Offered:
+        repo = self._clone.repo
+        base = repo.merge_base(tip, onto)
+        old = repo[base].tree if base is not None else None
+        lines = sorted(changed(repo, old, repo[tip].tree))
+        ours = base is not None and self._is_ours(tip, base, lines)
+        files, before = self._files(lines) if len(lines) <= _MOST_FILES else ({}, {})
+        return Offered(
+            branch=branch,
+            tip=tip,
+            files=files,
+            before=before,
+            ours=ours and len(lines) <= _MOST_FILES,
+            conflicts=base is None or _conflicts(repo, tip, onto),
+        )
+
+    def proposed(self, tip: CommitId) -> tuple[Files, Files] | None:
+        """What our commit on a branch changed, and what stood there before.
+
+        For a closed request, whose branch may be merged and gone; `None` without such a commit.
+        """
+        repo = self._clone.repo
+        for index, commit in enumerate(repo.walk(tip)):
+            if index >= _MOST_EDITS:
+                return None
+            parent = repo[commit.parent_ids[0]].tree if commit.parent_ids else None
+            lines = sorted(changed(repo, parent, commit.tree))
+            trust = self._trust
+            if trust.judge.says(commit, diff_digest(lines), trust.keys):
+                return self._files(lines)
+        return None
+
+    def _is_ours(self, tip: CommitId, base: Any, lines: Sequence[DiffLine]) -> bool:
+        """Whether the branch brings exactly what one commit of ours on it says.
+
+        Looked at as a whole, so that a merge of the shared branch into it changes nothing.
+        """
+        digest = diff_digest(lines)
+        repo = self._clone.repo
+        walker = repo.walk(tip)
+        walker.hide(base)
+        for index, commit in enumerate(walker):
+            if index >= _MOST_COMMITS:
+                return False
+            if self._trust.judge.says(commit, digest, self._trust.keys):
+                return _regular(repo, repo[tip].tree, lines)
+        return not lines
+
+    def _files(self, lines: Sequence[DiffLine]) -> tuple[Files, Files]:
+        prefix = f"{self._author.folder}/" if self._author.folder else ""
+        files: Files = {}
+        before: Files = {}
+        for path, old, new in lines:
+            name = path.decode("utf-8", "backslashreplace")
+            below = name.removeprefix(prefix)
+            root = below.partition("/")[0]
+            if name.startswith(prefix) and (root in ROOTS or below == SETTINGS):
+                files[below], before[below] = self._blob(new), self._blob(old)
+        return files, before
+
+    def _blob(self, name: str) -> bytes | None:
+        return None if name == ABSENT else read_blob(self._clone.repo.odb, name)
+
+    def push(
+        self,
+        branch: str,
+        draft: CommitDraft,
+        at: tuple[CommitId, CommitId],
+        stamp: tuple[str, datetime],
+    ) -> CommitId:
+        """One commit with the draft on the first commit of `at`; the branch's new tip.
+
+        The second of `at` is the tip that the branch must still have, empty for none. `stamp`
+        is the plan's digest and the time. Raises Conflict when the branch moved, Blocked when
+        the server refuses, Unavailable when nobody knows.
+        """
+        base, expected = at
+        made = build_chain(
+            self._clone.repo, [draft], base, (self._author, self._trust.signer, *stamp)
+        )
+        self._move(branch, made, expected)
+        return made
+
+    def delete(self, branch: str, expected: CommitId) -> None:
+        """Remove a branch that still has this tip; one that is gone or moved stays so."""
+        try:
+            self._move(branch, CommitId(""), expected)
+        except Conflict:
+            return
+
+    def _move(self, branch: str, tip: CommitId, expected: CommitId) -> None:
+        with self._clone.lock() as lock:
+            result = self._git.push(tip, expected, branch, lock)
+            if result.accepted or self._arrived(branch, tip, lock):
+                return
+        raise self._failed(branch, result)
+
+    def _arrived(self, branch: str, tip: CommitId, lock: int) -> bool:
+        """Whether the branch is where it should be: answers get lost, and words differ."""
+        ref = f"refs/heads/{branch}"
+        ended, found = self._git.tips(ref, lock)
+        return ended.code == 0 and found.get(ref, "") == tip
+
+    def _failed(self, branch: str, result: PushResult) -> ReconcileError:
+        if result.refusal is None:
+            return self._git.failure(result.ended, f"branch {branch} was not pushed")
+        if "stale info" in result.refusal:
+            return Conflict(
+                f"{Code.PUSH_CONFLICT}: branch {branch} moved while this pass looked at it",
+                hint="the next pass looks again",
+            )
+        said = f"{result.refusal} {self._git.said(result.ended)}"
+        return Blocked(
+            f"{Code.PUSH_REFUSED}: the server refused branch {branch}: {said[:400]}",
+            hint="let this user create and update branches below it",
+        )
+
+
+def _regular(repo: Repo, tree: Any, lines: Sequence[DiffLine]) -> bool:
+    """Whether all that a branch brings are regular files: the digest knows no modes."""
+    paths = [path.decode("utf-8", "replace") for path, _, new in lines if new != ABSENT]
+    return all(repo[tree.id][path].filemode == BLOB for path in paths)
+
+
+def _conflicts(repo: Repo, tip: CommitId, onto: CommitId) -> bool:
+    """Whether a three-way merge, as forges make it, would not be clean."""
+    if onto == tip or repo.descendant_of(onto, tip):
+        return False
+    return bool(repo.merge_commits(onto, tip).conflicts)

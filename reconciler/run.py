@@ -36,7 +36,15 @@ from reconciler.render import (
     unsupported,
 )
 from reconciler.repo import Repository
-from reconciler.settings import Settings
+from reconciler.reviewing import (
+    NOT_REVIEWED,
+    Requests,
+    Reviewed,
+    following,
+    look,
+    told,
+)
+from reconciler.settings import Settings, under_review
 from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
 from reconciler.writeback import Refusals
@@ -91,12 +99,18 @@ class PassResult:
     claims: tuple[ClusterClaims, ...] = ()
     commit: CommitId | None = None
     failure: ReconcileError | None = None
+    reviewed: Reviewed = NOT_REVIEWED
+
+    @property
+    def failures(self) -> tuple[ReconcileError, ...]:
+        """What went wrong: the pass itself first, then single requests."""
+        failed = (self.failure,) if self.failure is not None else ()
+        return (*failed, *self.reviewed.failures)
 
     @property
     def exits(self) -> tuple[Exit, ...]:
         """All exit codes that this pass means."""
-        failed = (self.failure.exit,) if self.failure is not None else ()
-        return (*self.plan.exits, *failed)
+        return (*self.plan.exits, *(each.exit for each in self.failures))
 
 
 NO_PLAN = Plan(
@@ -146,7 +160,7 @@ async def one_pass(
         await work.look_again(planned, settings, seen_at)
         planned = await work.plan(repository.head(), settings)
         rounds -= 1
-    result = await work.settle(planned)
+    result = work.review(await work.settle(planned))
     _remember(memory, result, seen_at)
     return result
 
@@ -211,6 +225,7 @@ class _Pass:
         self._snapshot = snapshot
         self._looks: dict[UnitId, Look] = dict(memory.looks)
         self._known: frozenset[str] | None = None  # clusters of the first HEAD
+        self._requests: Requests | None = None
 
     async def settle(self, planned: PassResult) -> PassResult:
         """Push what was planned; on a lost race plan again on the new HEAD."""
@@ -220,6 +235,10 @@ class _Pass:
                 return result
             try:
                 return self._push(result)
+            except Blocked as exc:
+                if self._requests is None or not result.plan.drafts:
+                    return replace(result, failure=exc)
+                return _followed(result)
             except Conflict:
                 log.info("lost the race for the branch", attempt=attempt + 1)
                 await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 5))
@@ -250,8 +269,30 @@ class _Pass:
         self._repository.fetch()
 
     async def plan(self, head: Head, settings: Settings) -> PassResult:
-        """Claim and plan the snapshot against a HEAD."""
+        """Claim and plan the snapshot against a HEAD and, under review, open requests."""
+        if not under_review(settings):
+            return await self._plan(head, settings)
+        self._requests = look(self._repository, settings, head)
+        result = await self._plan(head, settings)
+        if self._requests.study(result.plan, head):
+            result = await self._plan(head, settings)
+        return result
+
+    def review(self, result: PassResult) -> PassResult:
+        """Do what the proposals need, on the branch as it is now."""
+        if self._requests is None or not self._options.commit:
+            return result
+        if result.failure is not None or result.head is None:
+            return result
+        reviewed = self._requests.carry_out(result.plan, result.head, datetime.now(UTC))
+        states = told(result.plan.states, reviewed)
+        return replace(
+            result, plan=replace(result.plan, states=states), reviewed=reviewed
+        )
+
+    async def _plan(self, head: Head, settings: Settings) -> PassResult:
         now = datetime.now(UTC)
+        requests = self._requests
         history = self._repository.history(settings.signing.keys)
         served = served_addresses(head)
         claims = tuple(
@@ -272,6 +313,8 @@ class _Pass:
             assume_confirmed=not self._options.commit,
             accept_deletions=self._options.accept_deletions,
             accept_rewrites=self._options.accept_rewrites,
+            reserved=requests.reserved(head) if requests is not None else (),
+            declined=requests.declined if requests is not None else (),
         )
         return PassResult(
             plan=plan(inputs, RENDERING),
@@ -332,6 +375,13 @@ class _Pass:
             head=self._repository.head(),
             history=self._repository.history(),
         )
+
+
+def _followed(result: PassResult) -> PassResult:
+    """The branch takes no pushes of ours: what is nobody's decision is proposed, too."""
+    more = following(result.plan.drafts)
+    proposals = (*result.plan.proposals, *more)
+    return replace(result, plan=replace(result.plan, drafts=(), proposals=proposals))
 
 
 def exits_of(results: Sequence[PassResult]) -> tuple[Exit, ...]:

@@ -172,16 +172,6 @@ class ForgeKind(StrEnum):
     GITEA = "gitea"
 
 
-class Forge(_Model):
-    """Where pull requests are made; what is left out follows from the repository's URL."""
-
-    kind: ForgeKind
-    url: Annotated[str, Field(pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$")] | None = (
-        None
-    )
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)+$")] | None = None
-
-
 class Tier(StrEnum):
     """Effects of a request that may merge by themselves; removals and moves never do."""
 
@@ -191,11 +181,15 @@ class Tier(StrEnum):
 
 
 class Review(_Model):
-    """Review of wishes. `autoMerge` asks the forge to merge once its rules are met."""
+    """Review of wishes. `autoMerge` asks the forge to merge once its rules are met.
+
+    `forge` is needed where the host's name does not tell. Its address follows from the remote:
+    whoever may push here must not choose where our token is sent.
+    """
 
     mode: ReviewMode = ReviewMode.DIRECT
     max_open: Annotated[int, Field(ge=1, strict=True)] = 20
-    forge: Forge | None = None
+    forge: ForgeKind | None = None
     auto_merge: tuple[Tier, ...] = ()
     labels: tuple[Annotated[str, Field(pattern=r"^[\w./ -]{1,50}$")], ...] = (
         "wharfinger",

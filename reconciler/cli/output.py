@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.markdown import table
 from reconciler.cli.options import NO_COLOR
+from reconciler.markdown import table
 from reconciler.printable import one_line
 from reconciler.settings import API_VERSION
 

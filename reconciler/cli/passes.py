@@ -14,9 +14,11 @@ from reconciler.cli.output import print_json
 from reconciler.cli.plan_output import to_json, to_markdown, to_text
 from reconciler.errors import Exit, ReconcileError, worst
 from reconciler.model.plans import Op
+from reconciler.model.reviews import Outcome, Step
 from reconciler.model.units import UnitId
 from reconciler.printable import printable, without_secrets
 from reconciler.run import NO_PLAN, PassOptions, PassResult
+from reconciler.settings import under_review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,35 @@ def show(result: PassResult, output: str, **extra: object) -> None:
         click.echo(to_text(result.plan))
         if extra.get("commit"):
             click.echo(f"Committed {str(extra['commit'])[:10]}")
-    if result.failure is not None:
-        click.echo(
-            f"error: {printable(without_secrets(str(result.failure)))}", err=True
-        )
+    for outcome in result.reviewed.outcomes:
+        if output != "json" and outcome.step is not Step.KEPT:
+            click.echo(printable(_request(outcome)))
+        if outcome.note:
+            where = outcome.url or outcome.group
+            click.echo(f"note: {where}: {printable(outcome.note)}", err=True)
+    for failure in result.failures:
+        click.echo(f"error: {printable(without_secrets(str(failure)))}", err=True)
+
+
+def _request(outcome: Outcome) -> str:
+    """One line about a request for people."""
+    if outcome.step is Step.WAITING:
+        return f"Request for {outcome.group}: waits, as many are open as settings allow"
+    return f"Request for {outcome.group}: {outcome.step} {outcome.url}".rstrip()
+
+
+def requests_object(result: PassResult) -> dict[str, Any]:
+    """What became of requests, for `reconcile -o json`; nothing without review."""
+    if result.settings is None or not under_review(result.settings):
+        return {}
+    requests = [
+        {
+            "group": each.group,
+            "step": each.step.name.lower(),
+            "number": each.number,
+            "url": each.url,
+            "units": list(map(str, each.units)),
+        }
+        for each in result.reviewed.outcomes
+    ]
+    return {"requests": requests}

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from reconciler.cli.markdown import cell, table
 from reconciler.codes import Code
+from reconciler.markdown import cell, table
 from reconciler.model.plans import WRITES, Op, Plan, Row
 from reconciler.printable import one_line
 from reconciler.settings import API_VERSION

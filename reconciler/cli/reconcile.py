@@ -13,7 +13,7 @@ from reconciler.cli.options import (
     pass_options,
     repository_options,
 )
-from reconciler.cli.passes import PassFlags, finish, plan_object
+from reconciler.cli.passes import PassFlags, finish, plan_object, requests_object
 from reconciler.cli.report_output import tell
 from reconciler.model.units import UnitId
 from reconciler.repo import Repository
@@ -48,7 +48,7 @@ def command(
             whole_pass(target.open(), options, Memory(), write_back)
         )
     tell(report, write_back, result.settings)
-    finish(result, output, wanted, commit=result.commit)
+    finish(result, output, wanted, commit=result.commit, **requests_object(result))
 
 
 async def whole_pass(

@@ -85,10 +85,14 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one group in a pass; `number` is 0 where there is no request."""
+    """What became of one group in a pass; `number` is 0 where there is no request.
+
+    `note` says why a request that should merge by itself does not yet.
+    """
 
     group: str
     step: Step
     number: int = 0
     url: str = ""
     units: tuple[UnitId, ...] = ()
+    note: str = ""

@@ -103,6 +103,11 @@ class Repository:
         """The remote without credentials, for messages."""
         return self._address.url
 
+    @property
+    def password(self) -> str:
+        """The credential that the remote's URL carries, empty for none. Never for messages."""
+        return self._address.password
+
     def fetch(self) -> None:
         """Bring the branch; one that does not exist yet has an empty commit as its tip.
 

@@ -161,6 +161,11 @@ class Branches:
     def _blob(self, name: str) -> bytes | None:
         return None if name == ABSENT else read_blob(self._clone.repo.odb, name)
 
+    def trailers(self, tip: CommitId) -> str:
+        """The trailers of a commit of ours as it carries them, one a line."""
+        message = self._clone.repo[tip].raw_message.decode("utf-8", "replace")
+        return str(message.rstrip("\n").rpartition("\n\n")[2])
+
     def push(
         self,
         branch: str,

@@ -1,4 +1,4 @@
-"""What every forge can do for us, and the values of asking for it."""
+"""What every forge can do for us, and the values of asking for it; pure."""
 
 from __future__ import annotations
 
@@ -66,3 +66,9 @@ class Forge(Protocol):
 
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Refs of the Git remote that keep a request's commits after its branch is gone."""
+
+
+def kept_labels(present: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels to set: those that people put there stay, of ours only the present ones."""
+    theirs = [each for each in present if not each.startswith("wharfinger")]
+    return tuple(dict.fromkeys((*theirs, *ours)))

@@ -23,6 +23,7 @@ from reconciler.errors import Blocked, ReconcileError, Unauthorised, Unavailable
 
 _LARGEST = 20 << 20  # bytes of one answer
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between bytes
+_WHOLE = 120.0  # seconds for one answer
 _ATTEMPTS = 4
 _LONGEST_WAIT = 60.0
 _MOST_PAGES = 50
@@ -72,6 +73,19 @@ class Answer:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One request of ours."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    body: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
 class Http:
     """Speaks JSON with one API."""
 
@@ -86,14 +100,15 @@ class Http:
 
     def get(self, path: str, **query: str | int) -> Answer:
         """One answer; a 404 is an answer, other refusals raise."""
-        return self._ask("GET", path, query=query, fine=(404,))
+        return self._ask(_Question(method="GET", path=path, query=query), (404,))
 
     def pages(self, path: str, **query: str | int) -> list[Any]:
         """All items of a list. Raises Unavailable for a list that does not end."""
         found: list[Any] = []
         query = {"page": 1, **query}
         for page in range(1, _MOST_PAGES + 1):
-            answer = self._ask("GET", path, query={**query, "page": page})
+            asked = {**query, "page": page}
+            answer = self._ask(_Question(method="GET", path=path, query=asked))
             if not isinstance(answer.body, list):
                 raise self._odd(path, "expected a list")
             found += answer.body
@@ -106,7 +121,7 @@ class Http:
     ) -> Answer:
         """One request that changes something; answers of `fine` statuses do not raise."""
         self._pace()
-        return self._ask(method, path, body=body, fine=fine)
+        return self._ask(_Question(method=method, path=path, body=body), fine)
 
     def _pace(self) -> None:
         """Never more writes in a minute than the forge takes from one account."""
@@ -117,63 +132,59 @@ class Http:
             self._wait(self._writes[0] + _MINUTE - now)
         self._writes.append(self._clock.monotonic())
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str | int] | None = None,
-        body: object = None,
-        fine: tuple[int, ...] = (),
-    ) -> Answer:
+    def _ask(self, asked: _Question, fine: tuple[int, ...] = ()) -> Answer:
         failure: ReconcileError | None = None
+        again = asked.method == "GET"
         for attempt in range(_ATTEMPTS):
             if attempt:
                 self._wait(random.uniform(0.2, 0.6) * 2**attempt)
             try:
-                answer = self._once(method, path, query, body)
+                answer = self._once(asked)
             except requests.RequestException as exc:
-                failure = self._lost(method, path, exc)
-                if method == "GET":
+                failure = self._lost(asked, exc)
+                if again:
                     continue
                 raise failure from exc
             pause = _asked_pause(answer, self._clock.wall())
             if pause is not None:
                 failure = self._limited(pause)
                 self._wait(pause)
-            elif answer.status >= 500 and method == "GET":
-                failure = self._refused(method, path, answer)
             elif answer.status < 300 or answer.status in fine:
                 return answer
             else:
-                raise self._refused(method, path, answer)
-        raise failure or self._odd(path, "no answer")
+                failure = self._refused(asked, answer)
+                if answer.status < 500 or not again:
+                    raise failure
+        raise failure or self._odd(asked.path, "no answer")
 
-    def _once(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        body: object,
-    ) -> Answer:
+    def _once(self, asked: _Question) -> Answer:
         with self._session.request(
-            method,
-            self._access.url + path,
-            params=dict(query or {}),
-            json=body,
+            asked.method,
+            self._access.url + asked.path,
+            params=dict(asked.query),
+            json=asked.body,
             timeout=_TIMEOUT,
             allow_redirects=False,
             stream=True,
         ) as answer:
-            content = answer.raw.read(_LARGEST + 1, decode_content=True)
-            if len(content) > _LARGEST:
-                raise self._odd(path, f"more than {_LARGEST >> 20} MiB")
+            content = self._content(asked.path, answer)
             headers = {key.lower(): value for key, value in answer.headers.items()}
             return Answer(
                 status=answer.status_code,
-                body=self._parsed(path, answer.status_code, content),
+                body=self._parsed(asked.path, answer.status_code, content),
                 headers=headers,
             )
+
+    def _content(self, path: str, answer: requests.Response) -> bytes:
+        deadline = self._clock.monotonic() + _WHOLE
+        content = bytearray()
+        for chunk in answer.iter_content(1 << 16):
+            content += chunk
+            if len(content) > _LARGEST:
+                raise self._odd(path, f"more than {_LARGEST >> 20} MiB")
+            if self._clock.monotonic() > deadline:
+                raise self._odd(path, f"not complete within {_WHOLE:.0f} s")
+        return bytes(content)
 
     def _parsed(self, path: str, status: int, content: bytes) -> Any:
         if not content.strip():
@@ -200,9 +211,9 @@ class Http:
             hint="nothing is lost; the next pass goes on where this one stopped",
         )
 
-    def _refused(self, method: str, path: str, answer: Answer) -> ReconcileError:
+    def _refused(self, asked: _Question, answer: Answer) -> ReconcileError:
         said = _said(answer.body)
-        what = f"{Code.FORGE_REFUSED}: {method} {path}: {answer.status} {said}".strip()
+        what = f"{Code.FORGE_REFUSED}: {asked}: {answer.status} {said}".strip()
         where = self._access.url
         if answer.status == 401:
             return Unauthorised(what, where=where, hint="set WHARFINGER_FORGE_TOKEN")
@@ -213,9 +224,9 @@ class Http:
             hint = "the API moved; write its present URL into review.forge.url"
         return Blocked(what, where=where, hint=hint)
 
-    def _lost(self, method: str, path: str, exc: Exception) -> Unavailable:
+    def _lost(self, asked: _Question, exc: Exception) -> Unavailable:
         return Unavailable(
-            f"{method} {path}: no answer ({type(exc).__name__})",
+            f"{asked}: no answer ({type(exc).__name__})",
             where=self._access.url,
             hint="the next pass sees what happened",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.cli.markdown import cell, table
+from reconciler.markdown import cell, table
 from reconciler.printable import one_line, printable, without_secrets
 
 

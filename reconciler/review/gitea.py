@@ -1,0 +1,134 @@
+"""Gitea and Forgejo: pull requests as at GitHub, with habits of their own (does I/O).
+
+just after a push the branch is not known yet (404)     -> asked again for a few seconds
+whether it can be merged is found out in the background -> 405 until then, asked again
+a label must exist before it can be set                 -> made when it is missing
+closed requests cannot be asked for by branch           -> the newest ones are looked through
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from reconciler.errors import Unavailable
+from reconciler.model.repository import CommitId
+from reconciler.model.reviews import Request
+from reconciler.review.forge import RequestText
+from reconciler.review.http import Answer, Clock, Http
+from reconciler.review.pulls import PullRequests
+
+WRITES_A_MINUTE = 600
+_PAGE = 50
+_CLOSED_PAGES = 6
+_PATIENCE = 20  # tries, half a second apart
+_COLOUR = "#4a6fa5"
+
+
+class Gitea(PullRequests):
+    """Pull requests at a Gitea or Forgejo."""
+
+    longest_body = 200_000
+
+    def __init__(
+        self, http: Http, slug: str, base: str, clock: Clock | None = None
+    ) -> None:
+        super().__init__(http, slug, base)
+        self._clock = clock or Clock()
+        self._known_labels: set[str] | None = None
+        self._closed: list[Request] | None = None
+
+    def open_requests(self, prefix: str) -> Sequence[Request]:
+        """All open requests into our branch whose own branch has this prefix."""
+        self._closed = None
+        items = self._http.pages(f"{self._at}/pulls", state="open", limit=_PAGE)
+        found = self._requests(items)
+        return [each for each in found if each.branch.startswith(prefix)]
+
+    def closed_requests(self, branch: str) -> Sequence[Request]:
+        """Merged and closed requests of one branch among the newest few hundred."""
+        if self._closed is None:
+            self._closed = self._requests(self._newest_closed())
+            self._closed.sort(key=lambda each: -each.number)
+        return [each for each in self._closed if each.branch == branch]
+
+    def _newest_closed(self) -> list[Any]:
+        found: list[Any] = []
+        for page in range(1, _CLOSED_PAGES + 1):
+            path = f"{self._at}/pulls"
+            answer = self._http.get(
+                path, state="closed", sort="recentupdate", limit=_PAGE, page=page
+            )
+            if not isinstance(answer.body, list):
+                raise Unavailable("the list of closed pull requests is none")
+            found += answer.body
+            if not answer.body:
+                break
+        return found
+
+    def open(self, branch: str, text: RequestText) -> Request:
+        """Open a request for a pushed branch; one that is open already is returned."""
+        body = {
+            "head": branch,
+            "base": self._base,
+            "title": text.title,
+            "body": text.body,
+        }
+        made = self._patiently("POST", f"{self._at}/pulls", body, (404, 409, 500))
+        if made.status == 409:
+            for each in self.open_requests(branch):
+                if each.branch == branch:
+                    self.edit(each, text)
+                    return each
+        if made.status != 201:
+            raise Unavailable(f"no pull request can be opened for {branch} yet")
+        request = self._request(made.body)
+        self.label(request, text.labels)
+        return request
+
+    def _patiently(
+        self, method: str, path: str, body: object, not_yet: tuple[int, ...]
+    ) -> Answer:
+        """Ask again while Gitea has not noticed in the background what was pushed."""
+        answer = self._http.write(method, path, body, fine=not_yet)
+        for _ in range(_PATIENCE):
+            if answer.status not in not_yet or answer.status == 409:
+                return answer
+            self._clock.sleep(0.5)
+            answer = self._http.write(method, path, body, fine=not_yet)
+        return answer
+
+    def label(self, request: Request, labels: tuple[str, ...]) -> None:
+        """Set all labels of a request, making those that are missing."""
+        if set(labels) == set(request.labels):
+            return
+        for name in labels:
+            if name not in self._labels():
+                made = {"name": name, "color": _COLOUR}
+                self._http.write("POST", f"{self._at}/labels", made)
+                self._labels().add(name)
+        super().label(request, labels)
+
+    def _labels(self) -> set[str]:
+        if self._known_labels is None:
+            items = self._http.pages(f"{self._at}/labels", limit=_PAGE)
+            self._known_labels = {str(each["name"]) for each in items}
+        return self._known_labels
+
+    def merge_when_ready(self, request: Request, head: CommitId) -> str:
+        """Ask for a merge once all rules are met; empty, or why it does not."""
+        body = {
+            "Do": "merge",
+            "merge_when_checks_succeed": True,
+            "head_commit_id": head,
+            "delete_branch_after_merge": True,
+        }
+        path = f"{self._at}/pulls/{request.number}/merge"
+        done = self._patiently("POST", path, body, (405, 409))
+        if done.status < 300:
+            return ""
+        return str((done.body or {}).get("message", "it cannot be merged yet"))
+
+    def _branch(self, item: Any) -> str:
+        # `ref` names refs/pull/<n>/head once the branch is gone.
+        return str(item["head"]["label"])

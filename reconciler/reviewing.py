@@ -1,0 +1,317 @@
+"""Composes review: what Git and the forge say of requests -> what a pass does about them (I/O).
+
+The forge may be down while Git works: then open requests are known from their branches alone,
+what is nobody's decision still reaches the branch, and the requests wait for the next pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.errors import (
+    Blocked,
+    Conflict,
+    ReconcileError,
+    Unauthorised,
+    Unavailable,
+    Usage,
+)
+from reconciler.log import log
+from reconciler.model.plans import (
+    Op,
+    Pair,
+    Plan,
+    Proposal,
+    ProposalKind,
+    State,
+    UnitState,
+)
+from reconciler.model.repository import CommitDraft, CommitId, FileWrite, Head
+from reconciler.model.reviews import (
+    Declined,
+    Offered,
+    Outcome,
+    Request,
+    RequestState,
+    Reservation,
+    Step,
+)
+from reconciler.model.units import UnitId
+from reconciler.plan.proposals import pairs_of, reservations
+from reconciler.repo import Repository
+from reconciler.review import connect
+from reconciler.review.decide import Action, Branch, decide
+from reconciler.review.forge import Forge
+from reconciler.review.work import Desk, Work
+from reconciler.settings import Settings
+
+FOLLOWED = "followed.addresses"
+_SOME = (Step.OPENED, Step.REBUILT, Step.WAITING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """What a pass did about its requests, and what went wrong with single ones."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    failures: tuple[ReconcileError, ...] = ()
+
+
+NOT_REVIEWED = Reviewed()
+
+
+def prefix(branch: str, path: str) -> str:
+    """The prefix of request branches; repositories with several of ours keep them apart."""
+    if branch in ("main", "master") and path in ("", "."):
+        return "wharfinger/"
+    mark = hashlib.sha256(f"{branch}\n{path}".encode()).hexdigest()[:8]
+    return f"wharfinger-{mark}/"
+
+
+@dataclass(slots=True)
+class Requests:
+    """The requests of one repository during one pass; made by `look`."""
+
+    repository: Repository
+    settings: Settings
+    prefix: str
+    forge: Forge | None
+    tips: Mapping[str, CommitId] = field(default_factory=dict)
+    open: Mapping[str, Request] = field(default_factory=dict)
+    declined: tuple[Declined, ...] = ()
+    failure: ReconcileError | None = None
+
+    def reserved(self, head: Head) -> tuple[Reservation, ...]:
+        """Ports and hosts that open requests take, those of the oldest request first."""
+        seen = self.forge is not None and self.failure is None
+        found: list[Reservation] = []
+        for name in sorted(self.tips, key=self._age):
+            if seen and name not in self.open:
+                continue
+            offered = self._offered(name, head)
+            group = name.removeprefix(self.prefix)
+            found += reservations(offered.files, group)
+        return tuple(found)
+
+    def _age(self, name: str) -> tuple[int, str]:
+        request = self.open.get(name)
+        return (request.number if request is not None else 1 << 60, name)
+
+    def _offered(self, name: str, head: Head) -> Offered:
+        branches = self.repository.branches()
+        return branches.offered(name, self.tips[name], head.commit)
+
+    def branches(self, head: Head, undecided: frozenset[str]) -> dict[str, Branch]:
+        """All request branches by group, as they stand against HEAD.
+
+        `undecided` are units and clusters that this pass did not observe.
+        """
+        found = {}
+        for name in sorted({*self.tips, *self.open}):
+            group = name.removeprefix(self.prefix)
+            offered = self._offered(name, head) if name in self.tips else None
+            files = offered.files if offered is not None else {}
+            before = offered.before if offered is not None else {}
+            pairs = pairs_of(files, before.get)
+            about = {str(pair.unit) for pair in pairs} | {p.unit.cluster for p in pairs}
+            found[group] = Branch(
+                group=group,
+                offered=offered,
+                pairs=pairs,
+                request=self.open.get(name),
+                decided=not about & undecided,
+                spent=offered is not None and _is_spent(files, head),
+            )
+        return found
+
+    def study(self, plan: Plan, head: Head) -> bool:
+        """Read what people declined of the groups that this plan would propose anew.
+
+        True when the plan must be made again because of it. One look a pass is enough.
+        """
+        if self.forge is None or self.failure is not None or self.declined:
+            return False
+        branches = self.branches(head, frozenset())
+        actions = decide(plan.proposals, branches, self.settings.review.max_open)
+        found: list[Declined] = []
+        try:
+            for action in actions:
+                if action.step in _SOME and action.proposal is not None:
+                    found += self._declined(action.proposal, action.branch)
+        except (Unavailable, Unauthorised, Blocked) as exc:
+            self.failure = exc
+        self.declined = tuple(found)
+        return bool(found)
+
+    def _declined(
+        self, proposal: Proposal, branch: Branch | None
+    ) -> Iterable[Declined]:
+        """Per unit: the newest request of the group that has it decides."""
+        wanted = {pair.unit for pair in proposal.pairs}
+        if branch is not None and branch.request is not None:
+            wanted -= {pair.unit for pair in branch.pairs}
+        if not wanted or self.forge is None:
+            return
+        name = self.prefix + proposal.group
+        for request in self.forge.closed_requests(name):
+            if request.ours_closed or request.state is RequestState.OPEN:
+                continue
+            for pair in self._content(request):
+                if pair.unit not in wanted:
+                    continue
+                wanted.discard(pair.unit)
+                if request.state is RequestState.CLOSED:
+                    yield Declined(pair=pair, about=request.url)
+
+    def _content(self, request: Request) -> tuple[Pair, ...]:
+        branches = self.repository.branches()
+        refs = self.forge.head_refs(request.number) if self.forge is not None else ()
+        if not branches.bring_commit(request.head, refs):
+            return ()
+        changed = branches.proposed(request.head)
+        return pairs_of(changed[0], changed[1].get) if changed is not None else ()
+
+    def carry_out(self, plan: Plan, head: Head, now: datetime) -> Reviewed:
+        """Do what the plan's proposals need; one request's failure does not stop others."""
+        if self.forge is None or self.failure is not None:
+            failed = (self.failure,) if self.failure is not None else ()
+            return Reviewed(failures=failed)
+        desk = Desk(
+            forge=self.forge,
+            branches=self.repository.branches(),
+            review=self.settings.review,
+            work=Work(
+                prefix=self.prefix,
+                head=head.commit,
+                stamp=(plan.digest, now),
+                quarantine=self.settings.release.quarantine,
+                engine=_engine(self.settings),
+            ),
+        )
+        branches = self.branches(head, undecided(plan))
+        outcomes: list[Outcome] = []
+        failures: list[ReconcileError] = []
+        for action in decide(plan.proposals, branches, self.settings.review.max_open):
+            try:
+                outcomes.append(_done(desk, action))
+            except (Blocked, Conflict) as exc:
+                failures.append(exc)
+            except (Unavailable, Unauthorised, Usage) as exc:
+                failures.append(exc)
+                break
+        return Reviewed(outcomes=tuple(outcomes), failures=tuple(failures))
+
+
+def _done(desk: Desk, action: Action) -> Outcome:
+    outcome = desk.do(action)
+    if outcome.step is not Step.KEPT:
+        log.info("request", group=action.group, step=str(outcome.step), url=outcome.url)
+    return outcome
+
+
+def look(repository: Repository, settings: Settings, head: Head) -> Requests:
+    """Bring request branches and ask the forge which requests are open.
+
+    A forge that cannot be asked is noted in `failure`. Raises for a remote that cannot.
+    """
+    remote = repository.remote
+    start = prefix(remote.branch, remote.path)
+    found = Requests(repository=repository, settings=settings, prefix=start, forge=None)
+    found.tips = repository.branches().bring(start)
+    try:
+        address = (repository.url, repository.password)
+        found.forge = connect(settings.review.forge, address, remote.branch, os.environ)
+        requests = found.forge.open_requests(start)
+        found.open = {each.branch: each for each in requests}
+    except ReconcileError as exc:
+        found.failure = exc
+    return found
+
+
+def undecided(plan: Plan) -> frozenset[str]:
+    """Units and clusters that a plan says nothing final about."""
+    rows = [row for row in plan.rows if row.op is Op.SKIP]
+    return frozenset(
+        row.cluster if row.name is None else f"{row.cluster}/{row.namespace}/{row.name}"
+        for row in rows
+    )
+
+
+def _is_spent(files: Mapping[str, bytes | None], head: Head) -> bool:
+    """Whether HEAD has all that a branch brings."""
+    for path, data in files.items():
+        present = head.files.get(path)
+        if (present.data if present is not None else None) != data:
+            return False
+    return True
+
+
+def _engine(settings: Settings) -> str:
+    """Who applies a merge, for people."""
+    proofs = [each.proof for each in settings.gateways]
+    kinds = {
+        name
+        for proof in proofs
+        if proof is not None and proof != "off"
+        for name, named in (
+            ("Argo CD applies", proof.argocd),
+            ("Flux applies", proof.flux),
+            ("envoy-sync applies", proof.envoy_sync),
+        )
+        if named
+    }
+    return kinds.pop() if len(kinds) == 1 else "Argo CD or Flux apply"
+
+
+def following(drafts: Sequence[CommitDraft]) -> tuple[Proposal, ...]:
+    """What the branch refuses although it is nobody's decision, as requests by cluster."""
+    by_cluster: dict[str, dict[str, FileWrite]] = {}
+    for draft in drafts:
+        cluster = draft.units[0].split("/")[0]
+        files = by_cluster.setdefault(cluster, {})
+        files.update({each.path: each for each in draft.writes})
+    return tuple(
+        Proposal(
+            group=f"{cluster}/{FOLLOWED}",
+            kind=ProposalKind.FOLLOW,
+            draft=CommitDraft(
+                subject=f"Follow cluster {cluster}",
+                body="",
+                units=(cluster,),
+                writes=tuple(files[path] for path in sorted(files)),
+            ),
+            pairs=(),
+            rows=(),
+        )
+        for cluster, files in sorted(by_cluster.items())
+    )
+
+
+def told(states: Iterable[UnitState], reviewed: Reviewed) -> tuple[UnitState, ...]:
+    """States that say where each waiting wish is reviewed."""
+    where: dict[UnitId, str] = {}
+    for outcome in reviewed.outcomes:
+        for unit in outcome.units:
+            where[unit] = _waits(outcome)
+    return tuple(
+        replace(each, message=where[each.unit])
+        if each.state is State.PENDING and where.get(each.unit)
+        else each
+        for each in states
+    )
+
+
+def _waits(outcome: Outcome) -> str:
+    match outcome.step:
+        case Step.OPENED | Step.REBUILT | Step.KEPT:
+            return f"proposed in {outcome.url}, waits for review"
+        case Step.EDITED:
+            return f"people edited {outcome.url}; it is theirs to merge or close"
+        case Step.WAITING:
+            return "waits to be proposed: as many requests are open as settings allow"
+        case _:
+            return ""

@@ -79,6 +79,7 @@ class Step(StrEnum):
     REBUILT = "rebuilt"
     KEPT = "kept"
     CLOSED = "closed"
+    SWEPT = "swept"  # a merged request's branch that was left
     EDITED = "edited by people"
     WAITING = "waiting"  # more requests are open than the settings allow
 

@@ -99,7 +99,7 @@ def _rest(branch: Branch) -> Action | None:
     if branch.offered is not None and not branch.offered.ours:
         step = Step.EDITED if branch.request is not None else None
     elif branch.request is None:
-        step = Step.CLOSED if branch.spent else None
+        step = Step.SWEPT if branch.spent else None
     else:
         step = Step.CLOSED if branch.decided else Step.KEPT
     return Action(step=step, group=branch.group, branch=branch) if step else None

@@ -70,7 +70,7 @@ class Desk:
     def do(self, action: Action) -> Outcome:
         """One step. Raises what Git or the forge raise; nothing is half done for ever."""
         match action.step, action.proposal, action.branch:
-            case Step.CLOSED, _, Branch() as branch:
+            case Step.CLOSED | Step.SWEPT, _, Branch() as branch:
                 self._close(branch)
             case Step.EDITED, proposal, Branch(request=Request()) as branch:
                 return self._edited(action, proposal, branch)

@@ -218,7 +218,8 @@ class Repository:
     def branches(self) -> Branches:
         """The branches of requests in this repository, judged by the keys of the settings."""
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
-        trust = Trust(judge=Judge(self._verifier), signer=signer, keys=self._keys)
+        judge = Judge(self._verifier)
+        trust = Trust(judge=judge, signer=signer, keys=self._keys, blobs=self._blobs)
         return Branches(self._git, self._clone, self._author, trust)
 
     def _settle(

@@ -16,9 +16,18 @@ from reconciler.errors import Blocked, Conflict, ReconcileError, Unavailable
 from reconciler.model.repository import CommitDraft, CommitId
 from reconciler.model.reviews import Offered
 from reconciler.repo.attribution import Judge
+from reconciler.repo.blobs import Blobs
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.commits import Author, Signer, build_chain
-from reconciler.repo.objects import BLOB, ROOTS, SETTINGS, Repo, changed, read_blob
+from reconciler.repo.objects import (
+    BLOB,
+    ROOTS,
+    SETTINGS,
+    Repo,
+    blob_at,
+    changed,
+    read_blob,
+)
 from reconciler.repo.trailers import ABSENT, DiffLine, diff_digest
 from reconciler.repo.transport import Git, PushResult
 
@@ -32,11 +41,15 @@ Files = dict[str, bytes | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """How commits are judged and signed; `keys` are the settings' public keys."""
+    """How commits are judged and signed; `keys` are the settings' public keys.
+
+    `blobs` brings files that a filtered clone lacks.
+    """
 
     judge: Judge
     signer: Signer
     keys: tuple[str, ...]
+    blobs: Blobs
 
 
 class Branches:
@@ -111,7 +124,7 @@ class Branches:
             files=files,
             before=before,
             ours=ours and len(lines) <= _MOST_FILES,
-            conflicts=base is None or _conflicts(repo, tip, onto),
+            conflicts=base is None or self._conflicts(tip, onto, lines),
         )
 
     def proposed(self, tip: CommitId) -> tuple[Files, Files] | None:
@@ -146,7 +159,21 @@ class Branches:
                 return _regular(repo, repo[tip].tree, lines)
         return not lines
 
+    def _conflicts(
+        self, tip: CommitId, onto: CommitId, lines: Sequence[DiffLine]
+    ) -> bool:
+        """Whether a three-way merge, as forges make it, would not be clean."""
+        repo = self._clone.repo
+        if onto == tip or repo.descendant_of(onto, tip):
+            return False
+        paths = [path.decode("utf-8", "replace") for path, _, _ in lines]
+        theirs = (blob_at(repo, repo[onto].tree, path) for path in paths)
+        self._trust.blobs.bring(each for each in theirs if each is not None)
+        return bool(repo.merge_commits(onto, tip).conflicts)
+
     def _files(self, lines: Sequence[DiffLine]) -> tuple[Files, Files]:
+        named = (name for line in lines for name in line[1:] if name != ABSENT)
+        self._trust.blobs.bring(named)
         prefix = f"{self._author.folder}/" if self._author.folder else ""
         files: Files = {}
         before: Files = {}
@@ -225,10 +252,3 @@ def _regular(repo: Repo, tree: Any, lines: Sequence[DiffLine]) -> bool:
     """Whether all that a branch brings are regular files: the digest knows no modes."""
     paths = [path.decode("utf-8", "replace") for path, _, new in lines if new != ABSENT]
     return all(repo[tree.id][path].filemode == BLOB for path in paths)
-
-
-def _conflicts(repo: Repo, tip: CommitId, onto: CommitId) -> bool:
-    """Whether a three-way merge, as forges make it, would not be clean."""
-    if onto == tip or repo.descendant_of(onto, tip):
-        return False
-    return bool(repo.merge_commits(onto, tip).conflicts)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shlex
 import shutil
 import urllib.parse
 from collections.abc import Iterable
@@ -25,6 +24,7 @@ from reconciler.repo.children import (
 )
 from reconciler.repo.clone import PROMISOR
 from reconciler.repo.remote import Address, Credentials, Scheme
+from reconciler.repo.ssh import ssh_command
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
@@ -293,7 +293,7 @@ class Git:
             case Scheme.FILE:
                 return []
             case Scheme.SSH:
-                env["GIT_SSH_COMMAND"] = _ssh_command(self._credentials)
+                env["GIT_SSH_COMMAND"] = ssh_command(self._credentials)
                 env["GIT_SSH_VARIANT"] = "ssh"
                 return []
             case Scheme.HTTP | Scheme.HTTPS:
@@ -348,29 +348,6 @@ def read_push(ended: Ended, ref: str) -> PushResult:
     return PushResult(
         accepted=accepted and ended.code == 0, refusal=refusal, ended=ended
     )
-
-
-def _ssh_command(credentials: Credentials) -> str:
-    """The user's own ssh configuration, but never an unknown or changed host key."""
-    options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "ForwardAgent=no"]
-    options += ["ControlMaster=no", "ControlPath=none", "UpdateHostKeys=no"]
-    options += ["ConnectTimeout=20", "ServerAliveInterval=15", "PermitLocalCommand=no"]
-    if credentials.known_hosts:
-        options.append(f"UserKnownHostsFile={_ssh_path(credentials.known_hosts)}")
-        options.append("GlobalKnownHostsFile=/dev/null")
-    if credentials.ssh_key:
-        options.append("IdentitiesOnly=yes")
-        options.append(f"IdentityFile={_ssh_path(credentials.ssh_key)}")
-    words = ["ssh"]
-    for option in options:
-        words += ["-o", option]
-    return shlex.join(words)
-
-
-def _ssh_path(path: str) -> str:
-    """ssh splits such options at blanks unless they are quoted, and expands percent signs."""
-    absolute = os.path.abspath(path).replace("%", "%%").replace('"', '\\"')
-    return f'"{absolute}"'
 
 
 def _hint(said: str) -> str:

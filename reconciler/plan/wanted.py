@@ -365,7 +365,11 @@ class Writer:
         if not heads:
             return Change.WISH, Code.EXPOSED, "newly exposed"
         changed = {write.path for write in writes}
-        wishes = [path for path in changed if path in files and not _is_addresses(path)]
+        wishes = [
+            path
+            for path in changed
+            if path in files and not path.endswith(".endpoints.yaml")
+        ]
         if any(self._wish_moved(path, files[path]) for path in wishes):
             moved = candidate.placed.moving
             text = (
@@ -396,7 +400,3 @@ class Writer:
             for header in (before, after)
         ]
         return ports[0] != ports[1]
-
-
-def _is_addresses(path: str) -> bool:
-    return path.endswith(".endpoints.yaml")

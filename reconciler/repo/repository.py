@@ -37,18 +37,12 @@ from reconciler.repo.remote import (
 )
 from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
-from reconciler.repo.transport import BrokenClone, Git, PushResult
+from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
 
 UNBORN = CommitId("")
 _NOT_FETCHED = "the ingress repository cannot be fetched"
 _INCOMING = "refs/wharfinger-incoming/branch"
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
-# Servers say so when another push was faster, and the branch may not show it yet.
-_RACE = re.compile(
-    r"stale info|fetch first|non-fast-forward|already exists|cannot lock ref"
-    r"|failed to (?:update|lock) ref|incorrect old value|unable to create .*lock"
-)
-
 T = TypeVar("T")
 
 
@@ -217,9 +211,7 @@ class Repository:
 
     def branches(self) -> Branches:
         """The branches of requests in this repository, judged by the keys of the settings."""
-        signer = Signer(self._author.signing_key, self._keys, self._verifier)
-        judge = Judge(self._verifier)
-        trust = Trust(judge=judge, signer=signer, keys=self._keys, blobs=self._blobs)
+        trust = Trust.of(self._author, self._keys, self._verifier, self._blobs)
         return Branches(self._git, self._clone, self._author, trust)
 
     def _settle(
@@ -238,7 +230,7 @@ class Repository:
             self._clone.set_tip(ours, UNBORN)
         if self.is_ancestor(tip):
             return
-        if self._tip != base or (result.refusal and _RACE.search(result.refusal)):
+        if self._tip != base or (result.refusal and LOST_RACE.search(result.refusal)):
             raise self._moved()
         if result.refusal is None:
             raise self._lost(result, None)

@@ -28,6 +28,7 @@ from reconciler.repo.objects import (
     changed,
     read_blob,
 )
+from reconciler.repo.signing import Verifier
 from reconciler.repo.trailers import ABSENT, DiffLine, diff_digest
 from reconciler.repo.transport import Git, PushResult
 
@@ -50,6 +51,14 @@ class Trust:
     signer: Signer
     keys: tuple[str, ...]
     blobs: Blobs
+
+    @staticmethod
+    def of(
+        author: Author, keys: tuple[str, ...], verifier: Verifier, blobs: Blobs
+    ) -> Trust:
+        """As a repository judges and signs."""
+        signer = Signer(author.signing_key, keys, verifier)
+        return Trust(judge=Judge(verifier), signer=signer, keys=keys, blobs=blobs)
 
 
 class Branches:

@@ -56,6 +56,11 @@ _TIDY = (
     ("gc.pruneExpire", "3.hours.ago"),
     ("repack.writeBitmaps", "false"),
 )
+# Servers say so when another push was faster, and the branch may not show it yet.
+LOST_RACE = re.compile(
+    r"stale info|fetch first|non-fast-forward|already exists|cannot lock ref"
+    r"|failed to (?:update|lock) ref|incorrect old value|unable to create .*lock"
+)
 _HISTORY = 1 << 30  # bytes of `git log` that are read at most
 
 # Old repositories have such faults, and none of them lets two readers see different files.

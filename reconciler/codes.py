@@ -1,6 +1,7 @@
 """Reason codes: stable tokens for everything that a pass may say about a route; pure.
 
-1xx what a tenant wrote, 2xx waits and freezes, 3xx what could not be read, 4xx Git, 5xx changes.
+1xx what a tenant wrote, 2xx waits and freezes, 3xx what could not be read, 4xx Git, 5xx changes,
+6xx what `check` finds in an ingress repository or in a change of it.
 Each has a page in `docs/errors/`; a test holds the two together.
 """
 
@@ -88,3 +89,39 @@ class Code(StrEnum):
     CLUSTER_ADDED = "WHF512"
     RELEASED_BY_PERSON = "WHF513"
     TRANSFERRED = "WHF514"
+
+    SETTINGS_INVALID = "WHF601"
+    NO_REGULAR_FILE = "WHF602"
+    FOREIGN_FILE = "WHF603"
+    UNSAFE_NAME = "WHF604"
+    FILE_TOO_LARGE = "WHF605"
+    LEDGER_MALFORMED = "WHF606"
+    LEDGER_NOT_CANONICAL = "WHF607"
+    UNKNOWN_GATEWAY = "WHF608"
+    HEAD_MISMATCH = "WHF609"
+    HALF_A_UNIT = "WHF610"
+    KIND_NOT_ALLOWED = "WHF611"
+    FOREIGN_NAMESPACE = "WHF612"
+    NOT_YAML = "WHF613"
+    SERVED_NOT_OWNED = "WHF614"
+    OWNED_NOT_SERVED = "WHF615"
+    OWNER_TWICE = "WHF616"
+    HOLD_INVALID = "WHF617"
+    RECORD_INVALID = "WHF618"
+    NOT_RENDERED = "WHF619"
+    DIGEST_WRONG = "WHF620"
+    ADDRESSES_OF_OTHERS = "WHF621"
+    OWNER_UNKNOWN = "WHF622"
+    OWNER_CHANGED = "WHF623"
+    LIVE_TAKEN_AWAY = "WHF624"
+    REUSED_SINCE = "WHF625"
+    TOMBSTONE_CHANGED = "WHF626"
+    QUARANTINED = "WHF627"
+    RECORD_CHANGED = "WHF628"
+    PIPELINE_CHANGED = "WHF629"
+    REVIEW_CHANGED = "WHF630"
+    PORT_NOT_ALLOCATABLE = "WHF631"
+    HOST_NOT_PERMITTED = "WHF632"
+    ADDRESS_NOT_PERMITTED = "WHF633"
+    GATEWAY_NOT_PERMITTED = "WHF634"
+    NAMES_COLLIDE = "WHF635"

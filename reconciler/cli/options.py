@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NO_COLOR = "reconciler.no_color"
 OUTPUTS = ("text", "json", "markdown")
+REPORTS = ("sarif", "github", "gitlab")
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", bound="Repository")
 
@@ -145,15 +146,23 @@ def repository_options(function: F) -> F:
 
 def output_option(function: F) -> F:
     """`-o`: every command takes every format, so that its twin fits all of them."""
-    decorate = option(
+    return _output(OUTPUTS)(function)
+
+
+def findings_option(function: F) -> F:
+    """`-o` with the formats of scanners and forges besides; only findings have those."""
+    return _output((*OUTPUTS, *REPORTS))(function)
+
+
+def _output(formats: tuple[str, ...]) -> Callable[[F], F]:
+    return option(
         "-o",
         "--output",
-        type=click.Choice(OUTPUTS),
+        type=click.Choice(formats),
         default=OUTPUTS[0],
         show_default=True,
         help="Format of the result on stdout.",
     )
-    return decorate(function)
 
 
 def pass_options(function: F) -> F:

@@ -28,6 +28,7 @@ __all__ = [
     "gateway_files",
     "render",
     "render_addresses",
+    "render_wish",
     "unsupported",
 ]
 
@@ -38,6 +39,14 @@ def render(
     placement: Placement, addresses: UnitAddresses, gateway: Gateway, settings: Settings
 ) -> UnitFiles:
     """Both files of a unit on one gateway."""
+    return UnitFiles(
+        wish=render_wish(placement, gateway, settings),
+        endpoints=render_addresses(addresses, gateway, settings),
+    )
+
+
+def render_wish(placement: Placement, gateway: Gateway, settings: Settings) -> bytes:
+    """The wish file alone, from what its own head says."""
     match gateway.renderer:
         case Renderer.ENVOY_GATEWAY:
             documents = envoygateway.wish_documents(placement, gateway)
@@ -47,10 +56,7 @@ def render(
             documents = istioclassic.wish_documents(placement, gateway)
         case Renderer.ENVOY:
             documents = envoy.wish_documents(placement)
-    return UnitFiles(
-        wish=wish_file(placement, gateway, settings, documents),
-        endpoints=render_addresses(addresses, gateway, settings),
-    )
+    return wish_file(placement, gateway, settings, documents)
 
 
 def render_addresses(

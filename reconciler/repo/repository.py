@@ -38,6 +38,8 @@ from reconciler.repo.remote import (
 from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
+from reconciler.repo.transport import BrokenClone, Git, PushResult
+from reconciler.repo.trees import RevisionReader, Revisions
 
 UNBORN = CommitId("")
 _NOT_FETCHED = "the ingress repository cannot be fetched"
@@ -140,6 +142,13 @@ class Repository:
         judge = Judge(self._verifier)
         made = PathReader(self._git, judge, self._folder, self._blobs)
         return Paths(made, self._healing, lambda: (self._clone, self._tip, self._keys))
+
+    @property
+    def revisions(self) -> Revisions:
+        """Other commits than the tip, and what changes between two."""
+        judge = Judge(self._verifier)
+        made = RevisionReader(self._git, judge, self._folder, self._blobs)
+        return Revisions(made, self._healing, lambda: (self._clone, self._keys))
 
     def commit_exists(self, commit: str) -> bool:
         """Whether the clone has this commit (at least seven digits of its id)."""

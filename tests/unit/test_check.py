@@ -7,6 +7,8 @@ import pytest
 from reconciler import yamlio
 from reconciler.check import check
 from reconciler.model.repository import BlobId, File
+from reconciler.run import RENDERING
+from reconciler.settings_file import parse
 from tests.planning import Bench, claims, wanted, wish
 
 SETTINGS = b"""\
@@ -40,7 +42,7 @@ def file(data: bytes, mode: int = 0o100644) -> File:
 @pytest.fixture
 def files() -> Files:
     """What a pass over one exposure wrote, with settings and a hold of a person."""
-    bench = Bench()
+    bench = Bench(render=RENDERING, settings=parse(SETTINGS))
     bench.run(claims(wanted(wish("orders"))))
     hold = yamlio.dump(
         {"reason": "freeze", "by": "Ada", "until": "2999-01-01"}
@@ -71,12 +73,12 @@ def test_every_fault_of_the_settings_is_a_finding_at_its_line(files: Files) -> N
 
 def test_a_repository_without_settings_is_told(files: Files) -> None:
     del files["wharfinger.yaml"]
-    assert said(files) == ["wharfinger.yaml:1: is not there"]
+    assert said(files) == ["wharfinger.yaml:1:1: is not there [WHF601]"]
 
 
 @pytest.mark.parametrize(
     ("mode", "what"),
-    [(0o120000, "symbolic link"), (0o160000, "submodule"), (0o100755, "100755")],
+    [(0o120000, "symbolic link"), (0o160000, "submodule"), (0o100755, "executable")],
 )
 def test_only_regular_files_belong_here(files: Files, mode: int, what: str) -> None:
     files[HOLD] = file(files[HOLD].data, mode)
@@ -86,7 +88,7 @@ def test_only_regular_files_belong_here(files: Files, mode: int, what: str) -> N
 def test_a_ledger_file_in_another_spelling_is_not_canonical(files: Files) -> None:
     path = ledger(files)
     files[path] = file(files[path].data + b"# mine\n")
-    assert said(files) == [f"{path}:1: is not in canonical form"]
+    assert said(files) == [f"{path}:10:1: is not in canonical form [WHF607]"]
 
 
 @pytest.mark.parametrize(
@@ -101,19 +103,21 @@ def test_ledger_and_manifests_must_agree_both_ways(files: Files) -> None:
     path = ledger(files)
     without_port = {key: each for key, each in files.items() if key != path}
     (finding,) = said(without_port)
-    assert finding.startswith(f"{WISH}:1: serves ")
+    assert finding.startswith(f"{WISH}:1:1: serves ")
     without_wish = {
         key: each for key, each in files.items() if key not in (WISH, ENDPOINTS)
     }
-    assert said(without_wish) == [f"{path}:1: is live, but no manifest serves it"]
+    what = "is live, but no manifest serves it [WHF615]"
+    assert said(without_wish) == [f"{path}:1:1: {what}"]
 
 
 def test_a_changed_first_line_and_lost_addresses_are_findings(files: Files) -> None:
     files[WISH] = file(b"# mine\n" + files[WISH].data)
-    assert f"{WISH}:1: the first line is no wish header of this path" in said(files)
+    what = "the first line is no wish header of this path [WHF609]"
+    assert f"{WISH}:1:1: {what}" in said(files)
     del files[ENDPOINTS]
     files[WISH] = file(files[WISH].data.removeprefix(b"# mine\n"))
-    assert f"{WISH}:1: has no addresses file" in said(files)
+    assert f"{WISH}:1:1: has no addresses file [WHF610]" in said(files)
 
 
 def test_a_gateway_that_settings_do_not_know_is_a_finding(files: Files) -> None:
@@ -155,4 +159,4 @@ def test_a_hold_of_nothing_is_a_finding(files: Files, path: str) -> None:
 def test_a_record_of_another_cluster_is_a_finding(files: Files) -> None:
     files["clusters/eu2.yaml"] = files[CLUSTER]
     (finding,) = said(files)
-    assert finding.startswith("clusters/eu2.yaml:1: is no record of cluster eu2")
+    assert finding.startswith("clusters/eu2.yaml:1:1: is no record of cluster eu2")

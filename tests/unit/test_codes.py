@@ -20,7 +20,7 @@ def test_each_code_has_a_page_and_each_page_a_code() -> None:
 
 
 def test_codes_are_grouped_and_stable_in_form() -> None:
-    assert all(re.fullmatch(r"WHF[1-5][0-9]{2}", code) for code in Code)
+    assert all(re.fullmatch(r"WHF[1-6][0-9]{2}", code) for code in Code)
     assert list(Code) == sorted(Code)
 
 

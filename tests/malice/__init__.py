@@ -1,0 +1,1 @@
+"""What somebody may try with an ingress repository."""

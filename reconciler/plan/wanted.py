@@ -51,6 +51,8 @@ from reconciler.plan.transfer import Delay
 from reconciler.plan.world import HeadUnit, World
 from reconciler.settings import under_review
 
+_FOLLOWS = ".endpoints.yaml"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -226,7 +228,7 @@ class Writer:
         if unit in self._world.inputs.released:
             return None
         for path, data in files.items():
-            if path.endswith(".endpoints.yaml"):
+            if path.endswith(_FOLLOWS):
                 continue
             hold = self.derived(path, data)
             if hold is not None:
@@ -306,7 +308,7 @@ class Writer:
         rows = [row(op, unit, each, code, reason) for each in at]
         rows.extend((*self._release_rows(candidate), *self.given(unit)))
         if change is Change.ADDRESSES:
-            writes = [each for each in writes if each.path.endswith(".endpoints.yaml")]
+            writes = [each for each in writes if each.path.endswith(_FOLLOWS)]
         self._out.writes.append(
             UnitWrite(
                 unit=unit,
@@ -366,9 +368,7 @@ class Writer:
             return Change.WISH, Code.EXPOSED, "newly exposed"
         changed = {write.path for write in writes}
         wishes = [
-            path
-            for path in changed
-            if path in files and not path.endswith(".endpoints.yaml")
+            each for each in changed & files.keys() if not each.endswith(_FOLLOWS)
         ]
         if any(self._wish_moved(path, files[path]) for path in wishes):
             moved = candidate.placed.moving

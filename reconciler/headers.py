@@ -228,3 +228,17 @@ def _parse_address(text: str) -> Address | None:
         valid = is_dns_name(host)
         return Address(host=host, port=int(port), is_ip=False) if valid else None
     return Address(host=literal, port=int(port))
+
+
+def wish_moved(current: bytes | None, wanted: bytes | None) -> bool:
+    """Whether the wish itself differs: digest or draining ports, not host or rendering."""
+    if current is None or wanted is None:
+        return True
+    before, after = parse_wish_header(current), parse_wish_header(wanted)
+    if before is None or after is None or before.digest != after.digest:
+        return True
+    ports = [
+        sorted((each.port, each.draining) for each in header.served)
+        for header in (before, after)
+    ]
+    return ports[0] != ports[1]

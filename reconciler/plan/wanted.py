@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from reconciler.codes import Code
 from reconciler.errors import Exit
-from reconciler.headers import parse_wish_header
+from reconciler.headers import wish_moved
 from reconciler.holds import Hold, derived_hold, explicit_hold
 from reconciler.ledger import Entry, format_entry
 from reconciler.model.claims import Rejection, Wanted
@@ -370,7 +370,7 @@ class Writer:
         wishes = [
             each for each in changed & files.keys() if not each.endswith(_FOLLOWS)
         ]
-        if any(self._wish_moved(path, files[path]) for path in wishes):
+        if any(wish_moved(self._world.data(each), files[each]) for each in wishes):
             moved = candidate.placed.moving
             text = (
                 "moves to another port; the old one drains"
@@ -386,17 +386,3 @@ class Writer:
         if head is None or head.addresses != candidate.wanted.addresses:
             return Change.ADDRESSES, Code.ADDRESSES_CHANGED, "addresses changed"
         return Change.REWRITE, Code.RERENDERED, "rendered anew, no wish changed"
-
-    def _wish_moved(self, path: str, wanted: bytes | None) -> bool:
-        """Whether the wish itself differs: digest or draining ports, not host or rendering."""
-        current = self._world.data(path)
-        if current is None or wanted is None:
-            return True
-        before, after = parse_wish_header(current), parse_wish_header(wanted)
-        if before is None or after is None or before.digest != after.digest:
-            return True
-        ports = [
-            sorted((each.port, each.draining) for each in header.served)
-            for header in (before, after)
-        ]
-        return ports[0] != ports[1]

@@ -16,8 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
-from reconciler.codes import Code
-from reconciler.errors import Blocked, Conflict, ReconcileError, Unavailable, Usage
+from reconciler.errors import ReconcileError, Unavailable, Usage
 from reconciler.model.repository import BlobId, CommitDraft, CommitId, Head, History
 from reconciler.repo.attribution import Judge
 from reconciler.repo.blobs import Blobs
@@ -27,6 +26,7 @@ from reconciler.repo.commits import Author, Signer, build_chain
 from reconciler.repo.history import HistoryReader
 from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
 from reconciler.repo.paths import PathReader, Paths
+from reconciler.repo.refusals import lost_race, refused, shallow
 from reconciler.repo.remote import (
     Credentials,
     Remote,
@@ -38,7 +38,6 @@ from reconciler.repo.remote import (
 from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
-from reconciler.repo.transport import BrokenClone, Git, PushResult
 from reconciler.repo.trees import RevisionReader, Revisions
 
 UNBORN = CommitId("")
@@ -203,7 +202,7 @@ class Repository:
         when nobody knows: the next pass then sees what happened.
         """
         if base and self._full(base) != base:
-            raise self._moved()
+            raise lost_race(self._address.url)
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, plan_digest, now)
         tip = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
@@ -240,10 +239,11 @@ class Repository:
         if self.is_ancestor(tip):
             return
         if self._tip != base or (result.refusal and LOST_RACE.search(result.refusal)):
-            raise self._moved()
+            raise lost_race(self._address.url)
         if result.refusal is None:
             raise self._lost(result, None)
-        raise self._refused(result)
+        said = self._git.said(result.ended)
+        raise refused(self._address.url, f"{result.refusal} {said}")
 
     def _lost(self, result: PushResult, exc: ReconcileError | None) -> ReconcileError:
         failure = self._git.failure(result.ended, "the push was not confirmed")
@@ -253,25 +253,6 @@ class Repository:
             f"nobody knows whether the push arrived: {exc.what}",
             where=self._address.url,
             hint="the next pass sees what happened",
-        )
-
-    def _moved(self) -> Conflict:
-        return Conflict(
-            f"{Code.PUSH_CONFLICT}: the branch moved while this pass planned",
-            where=self._address.url,
-            hint="plan again",
-        )
-
-    def _refused(self, result: PushResult) -> Blocked:
-        said = f"{result.refusal} {self._git.said(result.ended)}".strip()
-        words = "".join(each if each.isprintable() else " " for each in said)[:600]
-        hint = "branch protection or a hook says no; let this user push, or change the rule"
-        if "currently checked out" in words:
-            hint = "name a bare repository, or the remote that this work tree came from"
-        return Blocked(
-            f"{Code.PUSH_REFUSED}: the server refused the push: {words}",
-            where=self._address.url,
-            hint=hint,
         )
 
     def _bring(self, lock: int) -> CommitId:
@@ -304,7 +285,7 @@ class Repository:
         except BROKEN:
             # git says so in a warning and succeeds, without moving the ref.
             if "shallow" in self._git.said(ended):
-                raise self._shallow() from None
+                raise shallow(self._address.url) from None
             return None
         return tip
 
@@ -322,7 +303,7 @@ class Repository:
         if looked.code != 0:
             raise failure
         if "shallow" in said:
-            raise self._shallow()
+            raise shallow(self._address.url)
         if "fsck" in said:
             raise failure
         if ref not in found:
@@ -354,13 +335,6 @@ class Repository:
         if tip is None:
             raise self._git.failure(ended, _NOT_FETCHED)
         return tip
-
-    def _shallow(self) -> Blocked:
-        return Blocked(
-            f"{Code.SHALLOW}: the repository is shallow; holds and releases need its history",
-            where=self._address.url,
-            hint="`git fetch --unshallow` there, or `fetch-depth: 0` in CI",
-        )
 
     def _healing(self, read: Callable[[], T]) -> T:
         """Read, and when the clone turns out to be broken read again from a new one."""

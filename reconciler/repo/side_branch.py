@@ -9,6 +9,7 @@ from datetime import datetime
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, CommitId
 from reconciler.repo.commits import Signer, build_chain
+from reconciler.repo.refusals import refused
 from reconciler.repo.remote import check_remote
 from reconciler.repo.repository import Repository
 
@@ -50,11 +51,9 @@ class SideBranch(Repository):
                 where=self.url,
                 hint="name another, or remove that one",
             )
-        raise (
-            self._lost(result, None)
-            if result.refusal is None
-            else self._refused(result)
-        )
+        if result.refusal is None:
+            raise self._lost(result, None)
+        raise refused(self.url, f"{result.refusal} {self._git.said(result.ended)}")
 
     def _chain(
         self, drafts: Sequence[CommitDraft], base: CommitId, now: datetime

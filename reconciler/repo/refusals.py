@@ -1,0 +1,38 @@
+"""What a remote's refusals mean, in words that say what to do; pure."""
+
+from __future__ import annotations
+
+from reconciler.codes import Code
+from reconciler.errors import Blocked, Conflict
+
+
+def lost_race(where: str) -> Conflict:
+    """Another push was faster."""
+    return Conflict(
+        f"{Code.PUSH_CONFLICT}: the branch moved while this pass planned",
+        where=where,
+        hint="plan again",
+    )
+
+
+def refused(where: str, said: str) -> Blocked:
+    """A rule of the server; `said` are its words."""
+    text = said.strip()
+    words = "".join(each if each.isprintable() else " " for each in text)[:600]
+    hint = "branch protection or a hook says no; let this user push, or change the rule"
+    if "currently checked out" in words:
+        hint = "name a bare repository, or the remote that this work tree came from"
+    return Blocked(
+        f"{Code.PUSH_REFUSED}: the server refused the push: {words}",
+        where=where,
+        hint=hint,
+    )
+
+
+def shallow(where: str) -> Blocked:
+    """A repository without its whole history."""
+    return Blocked(
+        f"{Code.SHALLOW}: the repository is shallow; holds and releases need its history",
+        where=where,
+        hint="`git fetch --unshallow` there, or `fetch-depth: 0` in CI",
+    )

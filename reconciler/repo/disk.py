@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+LOG = "wharfinger-log-"  # what is kept of `git log`, one file for each set of paths
 UNUSED = 30 * 86400.0  # seconds until a clone that nobody opened is removed
 _ASIDE = 86400.0  # seconds that a broken clone is kept for whoever wants to know why
 _WRITING = (
@@ -30,7 +31,9 @@ def sweep(folder: Path) -> None:
     stale += folder.glob("objects/pack/.tmp-*")
     stale += folder.glob("objects/info/*.lock")
     written = [*folder.glob("objects/tmp_*"), *folder.glob("objects/??/tmp_*")]
+    written += [*folder.glob("tmp_log_*"), *folder.glob("objects/info/*/*.lock")]
     stale += [path for path in written if _age(path) > _WRITING]
+    stale += [path for path in folder.glob(f"{LOG}*") if _age(path) > UNUSED]
     memory = folder / "wharfinger-verified"
     with suppress(OSError):
         stale += [memory] if memory.stat().st_size > _MEMORY else []

@@ -24,6 +24,7 @@ from reconciler.model.repository import (
 from reconciler.repo.attribution import Attribution, Judge
 from reconciler.repo.blobs import Blobs
 from reconciler.repo.clone import BROKEN, Clone
+from reconciler.repo.kept import KeptLog, on_first_parents
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import BrokenClone, Git
@@ -56,6 +57,7 @@ class HistoryReader:
 
     def __init__(self, git: Git, judge: Judge, folder: str, blobs: Blobs) -> None:
         self._git = git
+        self._kept = KeptLog(git)
         self._blobs = blobs
         self._judge = judge
         self._prefix = f"{folder}/" if folder else ""
@@ -69,21 +71,21 @@ class HistoryReader:
         """
         repo = clone.repo
         if tip != self._tip:
-            self._commits = self._up_to(repo, tip)
+            self._commits = self._up_to(clone, tip)
             self._tip = tip
         facts = tuple(self._attributed(repo, keys)) if tip else ()
         return self._blobs.reading(History(commits=facts, read=reader(clone)))
 
-    def _up_to(self, repo: Repo, tip: str) -> tuple[_Read, ...]:
+    def _up_to(self, clone: Clone, tip: str) -> tuple[_Read, ...]:
         if not tip:
             return ()
-        if self._tip and _on_first_parents(repo, tip, self._tip):
-            return self._read(repo, [tip, f"^{self._tip}"]) + self._commits
-        return self._read(repo, [tip])
-
-    def _read(self, repo: Repo, revisions: list[str]) -> tuple[_Read, ...]:
         paths = [f":(literal){self._prefix}{root}" for root in (*ROOTS, SETTINGS)]
-        output = self._git.log(revisions, paths)
+        if self._tip and on_first_parents(clone.repo, tip, self._tip):
+            output = self._git.log([tip, f"^{self._tip}"], paths)
+            return self._read(clone.repo, output) + self._commits
+        return self._read(clone.repo, self._kept.read(clone, tip, paths))
+
+    def _read(self, repo: Repo, output: bytes) -> tuple[_Read, ...]:
         return tuple(
             self._commit(repo, commit, changes) for commit, changes in split_log(output)
         )
@@ -162,18 +164,6 @@ def reader(clone: Clone) -> ReadBlob:
             ) from exc
 
     return read
-
-
-def _on_first_parents(repo: Repo, tip: str, old: str) -> bool:
-    """Whether `old` is reached from the tip by first parents alone."""
-    if old not in repo or not repo.descendant_of(tip, old):
-        return False
-    commit = repo[tip]
-    while str(commit.id) != old:
-        if not commit.parent_ids:
-            return False
-        commit = repo[commit.parent_ids[0]]
-    return True
 
 
 def split_log(output: bytes) -> Iterator[tuple[str, list[RawChange]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from reconciler.cli.options import (
     option,
     repository_options,
 )
+from reconciler.cli.policies import Policies, policy_options
 from reconciler.errors import Exit, InvalidSettings
 from reconciler.model.repository import File, History
 from reconciler.repo import Repository
@@ -38,8 +40,11 @@ _SETTINGS = "wharfinger.yaml"
     metavar="REV",
     help="Commit, branch or tag to check [default: the branch].",
 )
+@policy_options
 @findings_option
-def command(target: Target, base: str, head: str, output: str) -> None:
+def command(
+    target: Target, base: str, head: str, policies: Policies, output: str
+) -> None:
     """Check an ingress repository offline: all findings at once, exit code 5 when there are any.
 
     With --base also the change is judged that leads from there to --head (or --branch): who
@@ -48,6 +53,7 @@ def command(target: Target, base: str, head: str, output: str) -> None:
     judged = _read(target.open(), base, head)
     findings = check(judged.files, judged.history, judged.review)
     # Rules of other rooms add their findings here; all are shown and counted alike.
+    findings = tuple(sorted({*findings, *_denied(policies, judged.files)}))
     show(findings, output, target.path)
     raise click.exceptions.Exit(_code(findings))
 
@@ -84,6 +90,18 @@ def _read(repository: Repository, base: str, head: str) -> _Judged:
     )
     files = dict(change.after)
     return _Judged(files=files, history=history, review=review if base else None)
+
+
+def _denied(policies: Policies, files: Mapping[str, File]) -> Iterator[Finding]:
+    """What admission policies deny; the rule is the policy's name."""
+    for each in policies.denied(files):
+        yield Finding(
+            path=each.path,
+            line=each.line,
+            code=each.policy,
+            message=each.message,
+            help="the platform cluster would refuse this object; docs/policies.md says why",
+        )
 
 
 def _settings(file: File | None) -> Settings | None:

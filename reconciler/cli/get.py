@@ -76,10 +76,11 @@ def _entries(head: Head, history: History, folder: str, title: str) -> Table:
             each.owner.unit if each.owner else "",
             each.owner.route if each.owner else "",
             f"{each.since:%Y-%m-%d %H:%M}",
+            each.next,
         )
         for each in _ledger(head, history, folder)
     ]
-    return (title, "GATEWAY", "STATE", "UNIT", "ROUTE", "SINCE"), rows
+    return (title, "GATEWAY", "STATE", "UNIT", "ROUTE", "SINCE", "NEXT"), rows
 
 
 def _ports(head: Head, history: History) -> Table:

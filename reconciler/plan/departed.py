@@ -169,8 +169,9 @@ def _ledger_changes(commit: CommitFact) -> list[FileChange]:
 def told(unit: UnitId, departures: tuple[Departure, ...]) -> str:
     """What the unit's people are told, and what they can do."""
     where = ", ".join(f"{each.key} to {each.to}" for each in departures)
-    kind = "port" if isinstance(departures[0].key, int) else "host"
+    if any(isinstance(each.key, str) for each in departures):
+        return f"its host was transferred: {where}; take it out of the VirtualService"
     return (
-        f"its {kind} was transferred: {where}; it gets no other one until it asks for one "
+        f"its port was transferred: {where}; it gets no other one until it asks for one "
         f"with request-port, or `wharfinger release {unit}`"
     )

@@ -60,6 +60,7 @@ def test_a_port_goes_to_another_cluster(ingress: Ingress) -> None:
     assert owner(ingress, where) == ("eu1", UNIT)
     author = ingress.git("log", "-1", "--format=%an", "main", at=ingress.remote)
     assert author.strip() == "Ada Person"
+    assert UNIT in ingress.run("get", "ports").out
     tip = ingress.tip()
     waiting = ingress.reconcile()
     assert (waiting.code, ingress.tip()) == (0, tip)

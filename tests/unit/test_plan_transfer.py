@@ -104,6 +104,18 @@ def test_an_own_port_of_the_new_unit_drains(bench: Bench) -> None:
     assert live(bench) == {20042: f"active {U2}/tcp", own: f"released {U2}/tcp"}
 
 
+def test_a_proof_of_the_own_port_is_none_of_the_new_one(bench: Bench) -> None:
+    bench.settings = settings(release={"drain": "0s"})
+    bench.run(*BOTH)
+    (own,) = [port for port in live(bench) if port != 20042]
+    give(bench, 20042, str(U2))
+    proven = frozenset({(U2, "public")})
+    bench.run(*BOTH, proven=proven)
+    assert live(bench)[own] == f"draining {U2}/tcp"
+    bench.run(*BOTH, proven=proven)
+    assert live(bench)[own] == f"released {U2}/tcp"
+
+
 def test_the_old_workload_gets_no_other_port_in_silence(bench: Bench) -> None:
     give(bench, 20042, str(U2))
     bench.run(*BOTH)

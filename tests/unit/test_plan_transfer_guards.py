@@ -215,6 +215,15 @@ def test_a_malformed_next_loses_nothing(bench: Bench, text: str) -> None:
     assert said(made, U1)[0] is State.ALLOCATED
 
 
+def test_a_next_of_another_shape_is_put_back_in_order(bench: Bench) -> None:
+    path = "ports/public/20042.yaml"
+    before = bench.files[path]
+    bench.person({path: before + b"next: [eu2, shop, orders]\n"})
+    made = bench.run(*BOTH)
+    assert ("update", "orders", "WHF502") in ops(made)
+    assert bench.files[path] == before
+
+
 def test_next_of_the_owner_itself_is_refused(bench: Bench) -> None:
     give(bench, 20042, str(U1))
     made = bench.run(BOTH[0], eu2())

@@ -2,8 +2,8 @@
 
 The VirtualService of a workload that moved away still carries its annotation. Its route gets no
 other port in silence: it stays away until it asks for another port by number or another
-gateway, or a person runs `wharfinger release`. Read from Git alone: the newest commit of ours
-that gave the route a port, or took its port for another unit, decides.
+gateway, or a person runs `wharfinger release`. Read from Git alone: the newest commit that gave
+the route a port, or in which we took its port for another unit, decides.
 """
 
 from __future__ import annotations
@@ -83,18 +83,18 @@ class _Finder:
             if each.state is PortState.ACTIVE and isinstance(each.key, int)
         ]
         only = len(self._wanted.wish.routes) == 1
-        if any(each.owner and each.owner.route == route.name for each in active):
-            return None
-        if only and len(active) == 1:
-            return None
+        asked = dict(self._wanted.requests).get(route.name)
 
         def is_mine(entry: Entry) -> bool:
             named = entry.owner is not None and entry.owner.route == route.name
-            meant = named or only or entry.key == asked
-            return isinstance(entry.key, int) and meant
+            return isinstance(entry.key, int) and (named or entry.key == asked)
 
-        asked = dict(self._wanted.requests).get(route.name)
-        found = self._departure(is_mine)
+        given = self._now(lambda entry: entry.key == asked)
+        has_own = any(each.owner and each.owner.route == route.name for each in active)
+        if given is not None or has_own:
+            return given  # who asks for the very port that it gives away has none
+        inherits = only and len(active) == 1
+        found = self._now(is_mine) if inherits else self._departure(is_mine)
         if found is None or asked not in (None, found.key):
             return None
         return found
@@ -105,19 +105,23 @@ class _Finder:
             return None
         return self._departure(lambda entry: entry.key == host)
 
-    def _departure(self, is_mine: _Mine) -> Departure | None:
+    def _now(self, is_mine: _Mine) -> Departure | None:
         for each in self._world.gives(self._unit):
             if is_mine(each.entry):
                 return self._here(each.entry, each.to)
-        if self._unit in self._world.inputs.released:
-            return None
+        return None
+
+    def _departure(self, is_mine: _Mine) -> Departure | None:
+        found = self._now(is_mine)
+        if found is not None or self._unit in self._world.inputs.released:
+            return found
         for gateway in self._world.inputs.settings.gateways:
             path = wish_path(gateway.name, self._unit)
             for touch in self._world.touched.get(path, ()):
-                if not touch.commit.ours:
-                    continue
                 if self._arrived(touch.commit, is_mine):
                     break
+                if not touch.commit.ours:
+                    continue
                 found = self._left(touch.commit, is_mine)
                 if found is not None:
                     return found
@@ -130,8 +134,11 @@ class _Finder:
         return Departure(gateway=entry.gateway, key=entry.key, to=to.unit)
 
     def _arrived(self, commit: CommitFact, is_mine: _Mine) -> bool:
+        """Whether the unit got it then, from us or as people took back its transfer."""
         return any(
-            self._is_own(entry.owner) and is_mine(entry)
+            self._is_own(entry.owner)
+            and entry.state is PortState.ACTIVE
+            and is_mine(entry)
             for change in _ledger_changes(commit)
             if (entry := self._after(change)) is not None
         )

@@ -107,7 +107,7 @@ def _judged(world: World, standing: Mapping[str, Standing], entry: Entry) -> Tra
         reason = f"cluster {unit.cluster} may not use gateway {entry.gateway}"
         raise _Waits(reason, Op.REJECT)
     wanted, cluster_id = _claimed(standing, unit)
-    route = _receiver(entry, wanted)
+    route = _receiver(entry, wanted, _former_route(world, standing, entry))
     replaces = _replaced(world, entry, wanted, route)
     if wanted.missing:
         raise _Waits(f"no ready address yet for {', '.join(wanted.missing)}")
@@ -160,7 +160,31 @@ def _claimed(standing: Mapping[str, Standing], unit: UnitId) -> tuple[Wanted, st
     return outcome, found.record.cluster_id
 
 
-def _receiver(entry: Entry, wanted: Wanted) -> str:
+def _former_route(world: World, standing: Mapping[str, Standing], entry: Entry) -> str:
+    """The route that has it; one that is renamed in this pass goes by its new name."""
+    if entry.owner is None:
+        return ""
+    unit = entry.owner.unit
+    active = [
+        each
+        for each in world.owned.get(unit, ())
+        if each.state is PortState.ACTIVE and isinstance(each.key, int)
+    ]
+    found = standing.get(unit.cluster)
+    claims = found.claims.claims if found is not None and found.claims else ()
+    wanted = next((each.outcome for each in claims if each.unit == unit), None)
+    if not isinstance(wanted, Wanted):
+        return entry.owner.route
+    requests = dict(wanted.requests)
+    for name, port in wanted.requests:
+        if port == entry.key:
+            return name
+    only = wanted.wish.routes[0].name
+    inherits = len(wanted.wish.routes) == 1 and active == [entry]
+    return only if inherits and only not in requests else entry.owner.route
+
+
+def _receiver(entry: Entry, wanted: Wanted, former: str) -> str:
     """The route that gets it: who asks for it, has the former route's name, or is the only one."""
     routes = [route.name for route in wanted.wish.routes]
     if isinstance(entry.key, str):
@@ -175,7 +199,6 @@ def _receiver(entry: Entry, wanted: Wanted) -> str:
     for name in routes:
         if requests.get(name) == entry.key:
             return name
-    former = entry.owner.route if entry.owner is not None else ""
     chosen = former if former in routes else routes[0]
     if len(routes) > 1 and former not in routes:
         reason = (

@@ -142,7 +142,7 @@ class _Walk:
             self._writer.departed(unit, found)
         outcome = found.wanted
         if outcome is None:
-            if self._world.leaves(unit):
+            if self._world.gives(unit):
                 self._remover.depart(unit)
             else:
                 self._remover.remove(Removal(unit=unit, code=Code.TRANSFERRED))
@@ -273,8 +273,8 @@ def _not_delayed(world: World, wants: list[_Want], writer: Writer) -> list[_Want
         want = rest.get(each.unit) if each.meant else None
         if want is None:
             continue
-        asks = each.entry.key in want.asked
-        if asks or each.unit not in world.owned:
+        has_place = each.unit in world.owned or world.gives(each.unit)
+        if each.entry.key in want.asked or not has_place:
             writer.waits(each, want.follow)
             del rest[each.unit]
     return list(rest.values())

@@ -14,7 +14,7 @@ from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.clusters import ClusterState
 from reconciler.model.plans import State
 from reconciler.model.units import PortState, UnitKind, Wish
-from tests.planning import Bench, claims, ops, wanted, wish
+from tests.planning import Bench, claims, ops, settings, wanted, wish
 from tests.transferring import (
     BOTH,
     NEW,

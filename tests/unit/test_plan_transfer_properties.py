@@ -128,7 +128,8 @@ def test_a_port_changes_hands_only_as_next_says_and_in_one_commit(
                     continue
                 assert (unit, state) == (was[2], "active")
         again = bench.plan(*seen)  # type: ignore[arg-type]
-        assert again.drafts == ()
+        # A wish that changes ends the hold of a revert, and then the transfer goes on.
+        assert again.drafts == () or reverted
         for step in steps:
             reverted |= step[0] == "revert"
             act(bench, step)

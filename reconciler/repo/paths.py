@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,16 +34,14 @@ _HEX = re.compile(r"[0-9a-f]{7,40}\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a commit is among the first parents (0 is the tip), and when it landed."""
-
-    index: int
-    landed: datetime
+_Place = tuple[int, int]
+"""Where a commit is among the first parents (0 is the tip), and the second it landed."""
 
 
 class PathReader(HistoryReader):
     """Reads the history of paths; one object for one question."""
+
+    _placed: tuple[str, dict[str, _Place]] = ("", {})
 
     def trail(
         self, clone: Clone, tip: str, keys: tuple[str, ...], paths: Sequence[str]
@@ -60,7 +57,7 @@ class PathReader(HistoryReader):
         for group in _groups([*paths, SETTINGS] if keys else paths):
             literal = [f":(literal){self._prefix}{path}" for path in group]
             found.update(split_log(self._git.log([tip], literal)))
-        names = sorted(found, key=lambda name: places[name].index)
+        names = sorted(found, key=places.__getitem__)
         self._commits = tuple(
             self._commit(clone.repo, name, found[name]) for name in names
         )
@@ -79,7 +76,7 @@ class PathReader(HistoryReader):
         history = History(commits=tuple(facts), read=reader(clone))
         return Trail(
             commits=tuple(
-                self._landed(clone, fact, places[fact.id].landed) for fact in facts
+                self._landed(clone, fact, _moment(places[fact.id][1])) for fact in facts
             ),
             read=self._blobs.reading(history).read,
         )
@@ -132,7 +129,7 @@ class PathReader(HistoryReader):
         """The commit that the branch had at a moment; empty when it had none."""
         places = self._places(clone, tip) if tip else {}
         return next(
-            (CommitId(name) for name, at in places.items() if at.landed <= moment),
+            (CommitId(name) for name, at in places.items() if _moment(at[1]) <= moment),
             CommitId(""),
         )
 
@@ -159,6 +156,11 @@ class PathReader(HistoryReader):
         return read_blob(clone.repo.odb, blob)
 
     def _places(self, clone: Clone, tip: str) -> dict[str, _Place]:
+        if self._placed[0] != tip:
+            self._placed = (tip, self._walked(clone, tip))
+        return self._placed[1]
+
+    def _walked(self, clone: Clone, tip: str) -> dict[str, _Place]:
         lines = self._git.ask(
             ["rev-list", "--first-parent", "--timestamp", "--end-of-options", tip]
         ).splitlines()
@@ -168,8 +170,7 @@ class PathReader(HistoryReader):
         for index, line in enumerate(lines):
             stamp, _, name = line.partition(b" ")
             earliest = min(earliest, max(0, int(stamp)))
-            moment = _EPOCH + timedelta(seconds=earliest)
-            places[name.decode("ascii")] = _Place(index, moment)
+            places[name.decode("ascii")] = (index, earliest)
         return places
 
     def _index(self, clone: Clone, commits: int) -> None:
@@ -285,6 +286,10 @@ class Paths:
             lambda: self._reader.file(*self._at()[:2], path)
         )
         return found
+
+
+def _moment(seconds: int) -> datetime:
+    return _EPOCH + timedelta(seconds=seconds)
 
 
 def _groups(paths: Sequence[str]) -> Iterator[Sequence[str]]:

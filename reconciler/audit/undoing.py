@@ -2,7 +2,7 @@
 
     the commit                 | goes back                          | ports and SNI hosts
     ---------------------------+------------------------------------+---------------------------
-    created a unit             | wish and addresses are removed     | stay the unit's, untouched
+    created a unit             | wish and addresses are removed     | their files go, see below
     changed a wish             | the wish before; addresses where   | those of the former wish
                                | the destinations differ            | must be the unit's still
     removed a unit             | wish and addresses before          | released ones are taken back
@@ -10,14 +10,16 @@
     any, and a port or host is | refused: says who has it since     |
     somebody else's now        |                                    |
 
-A live ledger file is never touched: only our own release frees a port, and a held unit keeps
-what it has. A port of a former place, taken back beside another active one, comes back draining,
-as one route has one active port. What the next pass makes of it is the ordinary hold.
+Ledger files go back with the wish, as in a `git revert`, so that `check` finds both to agree. That
+frees nothing: only our own release does, and what we wrote last goes on to count (`ledger.py`).
+Only a released port that comes back beside another active one of its route comes back draining,
+as its file counts by itself and one route has one active port.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from reconciler.audit.events import unit_of
@@ -116,8 +118,9 @@ def undo(commit: CommitFact, unit: str, ground: Ground) -> Undone:
             )
         writes[change.path] = before
         writes.update(_addresses(change, commit, ground))
-        if before is not None:
-            writes.update(_taken_back(change.path, before, unit, ground))
+        kept = _taken_back(change.path, before, unit, ground) if before else {}
+        gateway = change.path.split("/")[1]
+        writes.update({path: None for path in _owned(unit, gateway, ground)} | kept)
         words.append(_words(change, ground.read))
     return Undone(
         unit=unit,
@@ -235,10 +238,27 @@ def _taken_back(
             raise _taken(holding, unit)
         if entry.state is PortState.RESERVED:
             raise _taken(holding, unit)
-        if not entry.live:
-            state = _state(entry, served, header, ground)
-            found[entry.path] = format_entry(replace(entry, state=state, next=""))
+        state = _state(entry, served, ground)
+        found[entry.path] = format_entry(replace(entry, state=state))
     return found
+
+
+def _owned(unit: str, gateway: str, ground: Ground) -> list[str]:
+    """The live ledger files of a unit on a gateway at HEAD."""
+    return [
+        entry.path
+        for entry in _entries(gateway, unit.rpartition("/")[2], ground)
+        if entry.live and entry.owner is not None and str(entry.owner.unit) == unit
+    ]
+
+
+def _entries(gateway: str, naming: str, ground: Ground) -> Iterator[Entry]:
+    """Ledger files of a gateway at HEAD that have a name in them and can be read."""
+    roots = (f"ports/{gateway}/", f"hosts/{gateway}/")
+    for path, file in ground.files.items():
+        if path.startswith(roots) and naming.encode() in file.data:
+            with suppress(Malformed):
+                yield parse_entry(path, file.data)
 
 
 def _holding(gateway: str, served: Served, ground: Ground) -> Holding:
@@ -271,29 +291,37 @@ def _taken(holding: Holding, unit: str) -> Blocked:
     )
 
 
-def _state(
-    entry: Entry, served: Served, header: WishHeader, ground: Ground
-) -> PortState:
+def _state(entry: Entry, served: Served, ground: Ground) -> PortState:
     """Active, but draining beside another active port of the same route."""
     if served.draining:
         return PortState.DRAINING
-    if isinstance(entry.key, str):
+    if isinstance(entry.key, str) or _is_ours_and_live(entry.path, ground):
         return PortState.ACTIVE
-    active = any(_rivals(entry, path, file) for path, file in ground.files.items())
-    return PortState.DRAINING if active else PortState.ACTIVE
+    name = entry.owner.name if entry.owner is not None else ""
+    is_rival = any(
+        other.state is PortState.ACTIVE
+        and isinstance(other.key, int)
+        and other.key != entry.key
+        and other.owner is not None
+        and entry.owner is not None
+        and other.owner.identity == entry.owner.identity
+        for other in _entries(entry.gateway, name, ground)
+    )
+    return PortState.DRAINING if is_rival else PortState.ACTIVE
 
 
-def _rivals(entry: Entry, path: str, file: File) -> bool:
-    if not path.startswith(f"ports/{entry.gateway}/") or path == entry.path:
-        return False
-    if entry.owner is None or entry.owner.name.encode() not in file.data:
-        return False
-    try:
-        other = parse_entry(path, file.data)
-    except Malformed:
-        return False
-    same = other.owner is not None and other.owner.identity == entry.owner.identity
-    return same and other.state is PortState.ACTIVE
+def _is_ours_and_live(path: str, ground: Ground) -> bool:
+    """Whether what we wrote last is live: it counts, whatever a person writes."""
+    for landed in ground.trail.commits:
+        change = next((c for c in landed.commit.changes if c.path == path), None)
+        if change is None or not landed.commit.ours:
+            continue
+        data = _data(change.new, ground.read)
+        try:
+            return data is not None and parse_entry(path, data).live
+        except Malformed:
+            return False
+    return False
 
 
 def _words(change: FileChange, read: ReadBlob) -> str:

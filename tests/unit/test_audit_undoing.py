@@ -74,12 +74,30 @@ def ports(bench: Bench) -> dict[int, str]:
     return found
 
 
-def test_a_creation_goes_and_its_port_stays(bench: Bench) -> None:
-    before = ports(bench)
+def test_a_creation_goes_and_its_port_stays_its_own(bench: Bench) -> None:
+    (port,) = ports(bench)
     made = revert(bench)
-    assert {write.path for write in made.writes} == {WISH, ENDPOINTS}
-    assert ports(bench) == before
-    assert ops(bench.plan(claims(wanted()))) == [("hold", "orders", "WHF208")]
+    ledger = f"ports/public/{port}.yaml"
+    assert {write.path for write in made.writes} == {WISH, ENDPOINTS, ledger}
+    assert {write.data for write in made.writes} == {None}
+    rival = wanted(wish("rival"), port=port)
+    bench.wait(days=9)
+    made_of = ops(bench.plan(claims(wanted(), rival)))
+    assert ("hold", "orders", "WHF208") in made_of
+    assert ("reject", "rival", "WHF123") in made_of
+
+
+def test_a_restored_route_that_goes_again_leaves_the_tombstone(bench: Bench) -> None:
+    (port,) = ports(bench)
+    bench.run(GONE)
+    revert(bench)
+    revert(bench)
+    assert bench.plan(GONE).rows == ()
+    rival = wanted(wish("rival"), port=port)
+    asked = claims(rival, unexposed=(wish().unit,))
+    assert ("reject", "rival", "WHF123") in ops(bench.plan(asked)), "quarantine"
+    bench.wait(days=2)
+    assert ("create", "rival", "WHF501") in ops(bench.plan(asked))
 
 
 def test_a_change_goes_back_and_is_held(bench: Bench) -> None:
@@ -141,10 +159,14 @@ def test_a_move_goes_back_while_the_old_port_drains(bench: Bench) -> None:
     (old,) = ports(bench)
     moved = claims(wanted(port=20077))
     bench.run(moved)
-    ledger = ports(bench)
+    assert ports(bench) == {old: "draining", 20077: "active"}
     revert(bench)
-    assert ports(bench) == ledger == {old: "draining", 20077: "active"}
-    assert ops(bench.plan(moved))[0] == ("hold", "orders", "WHF208")
+    assert ports(bench) == {old: "active"}
+    bench.wait(days=9)
+    rivals = [wanted(wish(f"r{port}"), port=port) for port in (old, 20077)]
+    made = ops(bench.plan(claims(wanted(port=20077), *rivals), proven=PROVEN))
+    assert ("hold", "orders", "WHF208") in made
+    assert [op for op, name, _ in made if name != "orders"] == ["reject", "reject"]
 
 
 def test_a_move_whose_old_port_is_released_takes_it_back_draining(bench: Bench) -> None:
@@ -155,7 +177,7 @@ def test_a_move_whose_old_port_is_released_takes_it_back_draining(bench: Bench) 
     bench.run(moved, proven=PROVEN)
     assert ports(bench) == {old: "released", 20077: "active"}
     revert(bench)
-    assert ports(bench) == {old: "draining", 20077: "active"}
+    assert ports(bench) == {old: "draining"}
     for _ in range(2):
         made = bench.run(moved, proven=PROVEN)
         assert {op for op, _, _ in ops(made)} == {"hold"}
@@ -179,7 +201,7 @@ def test_a_comment_and_new_rendering_are_no_change_of_a_wish(bench: Bench) -> No
     creation = newest(bench)
     bench.person({WISH: bench.files[WISH] + b"# looks fine\n"})
     assert newest(bench) == creation
-    assert {write.path for write in undone(bench).writes} == {WISH, ENDPOINTS}
+    assert {WISH, ENDPOINTS} <= {write.path for write in undone(bench).writes}
 
 
 def test_what_changed_again_since_is_refused(bench: Bench) -> None:
@@ -208,12 +230,12 @@ def test_a_former_file_without_our_header_is_refused(bench: Bench) -> None:
         undone(bench)
 
 
-def test_a_foreign_removal_of_the_ledger_file_changes_nothing(bench: Bench) -> None:
+def test_a_foreign_removal_of_the_ledger_file_is_made_good(bench: Bench) -> None:
     (path,) = (each for each in bench.files if each.startswith("ports/"))
     bench.run(claims(weights(90, 10)))
     bench.person({path: None})
-    made = revert(bench)
-    assert path not in {write.path for write in made.writes}
+    revert(bench)
+    assert path in bench.files, "it comes back with the wish that needs it"
     assert ops(bench.plan(claims(weights(90, 10)))) == [("hold", "orders", "WHF208")]
 
 

@@ -71,7 +71,7 @@ def _read(repository: Repository, base: str, head: str) -> _Judged:
     """Files and history at the head; the base's own settings say whom to trust."""
     revisions = repository.revisions
     tip = revisions.resolve(head) if head else repository.head().commit
-    if not base and not head:
+    if not tip or not (base or head):  # an unborn branch changes nothing
         return _Judged(
             files=dict(repository.head().files), history=repository.history()
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from reconciler.codes import Code
@@ -34,6 +35,9 @@ _WORDS = {
 }
 _LOUD = (Op.DELETE, Op.RELEASE, Op.WITHHOLD)
 _MOST_LOUD = 50  # lines of a caution; a comment that is too long is not posted at all
+_REASON = 240  # characters of a reason where space is short
+_HEAD = 2  # lines of a table before its first row
+_TITLES = ("", "Cluster", "Workload", "Route", "Address", "Reason")
 
 
 def to_json(plan: Plan, **extra: object) -> dict[str, Any]:
@@ -127,46 +131,73 @@ def _accept(plan: Plan) -> str:
     return " ".join(f"{flag}={plan.withheld}" for flag in named or flags.values())
 
 
-def to_markdown(plan: Plan) -> str:
-    """For a pull request's comment: caution first, one row per route."""
-    parts = []
-    loud = [row for row in plan.rows if row.op in _LOUD]
-    if loud:
-        parts.append(_caution(loud))
-    parts.append(f"**{_summary(plan)}**")
-    if plan.rows:
-        titles = ("", "Cluster", "Workload", "Route", "Address", "Reason")
-        parts.append(table(titles, [_table_row(row) for row in plan.rows]))
+def to_markdown(plan: Plan, limit: int = 0) -> str:
+    """For a pull request's comment: caution first, one row per route.
+
+    At most `limit` bytes of UTF-8 unless it is 0: long reasons are shortened, then rows are
+    left out at the end, and it says how many.
+    """
+    most = _REASON if limit else 0
+    before = [_caution(loud, limit)] if (loud := _loud(plan)) else []
+    before.append(f"**{_summary(plan)}**")
+    after = []
     if plan.withheld:
-        parts.append(f"Withheld: exactly these pass with `{_accept(plan)}`")
+        after.append(f"Withheld: exactly these pass with `{_accept(plan)}`")
     if plan.digest:
         base = plan.base[:10] or "an empty branch"
-        parts.append(f"<sub>Plan {plan.digest[:12]} on {base}</sub>")
-    return "\n\n".join(parts)
+        after.append(f"<sub>Plan {plan.digest[:12]} on {base}</sub>")
+    if not plan.rows:
+        return "\n\n".join([*before, *after])
+    lines = table(_TITLES, [_table_row(row, most) for row in plan.rows]).split("\n")
+    used = sum(_size(part) + 2 for part in (*before, *after, _more(len(plan.rows))))
+    shown = _count(lines, limit - used) if limit else len(lines)
+    rows = ["\n".join(lines[:shown])] if shown > _HEAD else []
+    if shown < len(lines):
+        rows.append(_more(len(lines) - max(shown, _HEAD)))
+    return "\n\n".join([*before, *rows, *after])
 
 
-def _caution(loud: Sequence[Row]) -> str:
-    lines = [
-        "> [!CAUTION]",
-        "> Routes close, ports become free, or a person must agree:",
-    ]
-    for row in loud[:_MOST_LOUD]:
-        address = f", {cell(_address(row))}" if _address(row) else ""
-        route = f" ({cell(row.route)})" if row.route else ""
-        lines.append(
-            f"> - {row.op} {cell(_unit(row))}{route}{address}: {cell(row.reason)}"
-        )
-    if len(loud) > _MOST_LOUD:
-        lines.append(f"> - and {len(loud) - _MOST_LOUD} more")
-    return "\n".join(lines)
+def _loud(plan: Plan) -> list[Row]:
+    return [row for row in plan.rows if row.op in _LOUD]
 
 
-def _table_row(row: Row) -> tuple[str, ...]:
+def _count(lines: Sequence[str], room: int) -> int:
+    """How many of these lines fit into `room` bytes."""
+    ends = accumulate(_size(line) + 1 for line in lines)
+    return sum(end <= room for end in ends)
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _more(count: int) -> str:
+    return f"**{count} more routes are not shown here.**"
+
+
+def _caution(loud: Sequence[Row], limit: int) -> str:
+    """The rows that people must look at; at most half of `limit` unless it is 0."""
+    head = "> [!CAUTION]\n> Routes close, ports become free, or a person must agree:"
+    lines = [_loud_line(row, _REASON if limit else 0) for row in loud[:_MOST_LOUD]]
+    shown = _count(lines, limit // 2 - 200) if limit else len(lines)
+    if shown < len(loud):
+        lines[shown:] = [f"> - and {len(loud) - shown} more"]
+    return "\n".join([head, *lines])
+
+
+def _loud_line(row: Row, most: int) -> str:
+    address = f", {cell(_address(row))}" if _address(row) else ""
+    route = f" ({cell(row.route)})" if row.route else ""
+    reason = cell(one_line(row.reason, most))
+    return f"> - {row.op} {cell(_unit(row))}{route}{address}: {reason}"
+
+
+def _table_row(row: Row, most: int) -> tuple[str, ...]:
     return (
         f"{_SYMBOLS[row.op]} {row.op}",
         row.cluster,
         f"{row.namespace}/{row.name}" if row.name else "",
         row.route or "",
         _address(row),
-        f"{row.reason} ({row.code})",
+        f"{one_line(row.reason, most)} ({row.code})",
     )

@@ -13,17 +13,19 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 import venv
 from pathlib import Path
+
+try:
+    import tomllib
+except ImportError:
+    sys.exit(f"error: Python 3.11 or newer is needed, not {sys.version.split()[0]}")
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def main(folder: Path) -> None:
     """Make FOLDER/venv with the command `wharfinger`."""
-    if sys.version_info < (3, 11):
-        sys.exit(f"error: Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     shutil.rmtree(folder, ignore_errors=True)
     tool = folder / "uv"
     venv.create(tool, with_pip=True)

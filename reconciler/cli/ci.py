@@ -16,15 +16,14 @@ from typing import IO, Any
 import click
 
 from reconciler.cli import ci_place as places
+from reconciler.cli.check_output import code_quality, sarif
 from reconciler.cli.ci_comment import Comments, NotPermitted
 from reconciler.cli.ci_report import Report, headline, markdown, outputs, remarks
 from reconciler.cli.options import Target, option, repository_options
 from reconciler.errors import Exit, Unavailable, Usage, worst
 from reconciler.printable import one_line, without_secrets
-from reconciler.repo.children import Limits, clean_environment, run_child
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_HEAD = "wharfinger-ci"
 _KEPT = 200_000  # characters of stderr
 
 
@@ -130,14 +129,14 @@ def _run(job: Job, place: places.Place) -> Report:
     """Run the command as a child: its JSON into a file, its stderr onto ours, made harmless."""
     job.reports.mkdir(parents=True, exist_ok=True)
     target = job.target
-    branch = _branch_of_head(target) if job.command == "check" else target.branch
-    where = {"repo": target.repo, "branch": branch, "path": target.path}
+    where = {"repo": target.repo, "branch": target.branch, "path": target.path}
     argv = [
         # Isolated: the working directory is a stranger's, nothing is imported from it.
         *(sys.executable, "-I", "-m", "reconciler", job.command),
         *(f"--{name}={value}" for name, value in where.items()),
         *(["--exit-code"] if job.command == "plan" else []),
         *_last_seen(job),
+        *_change(job, place),
         *job.arguments,
         "--output=json",
     ]
@@ -167,17 +166,11 @@ def _run(job: Job, place: places.Place) -> Report:
     return report
 
 
-def _branch_of_head(target: Target) -> str:
-    """A branch for what is checked out: CI checks commits out, and a remote has branches."""
-    if not Path(target.repo).is_dir():
-        return target.branch
-    argv = ["git", "-C", os.path.abspath(target.repo)]
-    argv += ["update-ref", f"refs/heads/{_HEAD}", "HEAD"]
-    ended = run_child(argv, clean_environment(os.environ), Limits(seconds=60))
-    if ended.code != 0:
-        said = ended.errors.decode(errors="backslashreplace").strip()
-        raise Unavailable(f"git: {one_line(said, 300)}", where=target.repo)
-    return _HEAD
+def _change(job: Job, place: places.Place) -> list[str]:
+    """What `check` judges in a checkout: what is checked out, and the change that it is."""
+    if job.command != "check" or not Path(job.target.repo).is_dir():
+        return []
+    return ["--head=HEAD", *([f"--base={place.base}"] if place.base else [])]
 
 
 def _checkout(target: Target) -> str:
@@ -279,6 +272,10 @@ def _publish(job: Job, report: Report, place: places.Place, note: str) -> None:
     if place.forge is places.Forge.GITHUB:
         for each in remarks(report):
             click.echo(places.annotation(each))
+    if report.command == "check":
+        _write(job.reports / "check.sarif", sarif(report.findings, report.folder))
+        name = job.reports / "gl-code-quality.json"
+        _write(name, code_quality(report.findings, report.folder))
     if place.forge is places.Forge.GITLAB:
         places.write_dotenv(job.reports / "wharfinger.env", values)
     if place.summary is not None:
@@ -286,3 +283,7 @@ def _publish(job: Job, report: Report, place: places.Place, note: str) -> None:
     if place.outputs is not None:
         places.write_outputs(place.outputs, values)
     click.echo(places.harmless(headline(report)), err=True)
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="ascii")

@@ -48,7 +48,8 @@ class Request:
 class Place:
     """One job's surroundings; `summary`, `outputs` and `request` are `None` where there is none.
 
-    `commit` is what people pushed, `job` the address of this job's page, both empty when unknown.
+    `commit` is what people pushed, `job` the address of this job's page, `base` a revision that
+    the change is a change of; each is empty when unknown.
     """
 
     forge: Forge
@@ -57,6 +58,7 @@ class Place:
     request: Request | None = None
     commit: str = ""
     job: str = ""
+    base: str = ""
 
     @property
     def summary_limit(self) -> int:
@@ -102,7 +104,20 @@ def _github(environ: Mapping[str, str]) -> Place:
         request=request,
         commit=str(head.get("sha") or environ.get("GITHUB_SHA", "")),
         job=f"{server}/{project}/actions/runs/{run}" if run and project else "",
+        base=_base(environ.get("GITHUB_BASE_REF", ""), event),
     )
+
+
+def _base(branch: str, event: Mapping[str, Any]) -> str:
+    """Of a pull request its target, of a merge queue or a push the commit before."""
+    if branch:
+        return f"refs/remotes/origin/{branch}"
+    queued = event.get("merge_group")
+    if isinstance(queued, dict):
+        return str(queued.get("base_sha") or "")
+    # A forced push leaves the old commit behind: a checkout does not have it.
+    before = "" if event.get("forced") else str(event.get("before") or "")
+    return before if before.strip("0") else ""
 
 
 def _gitlab(environ: Mapping[str, str]) -> Place:
@@ -122,6 +137,7 @@ def _gitlab(environ: Mapping[str, str]) -> Place:
         commit=environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "")
         or environ.get("CI_COMMIT_SHA", ""),
         job=environ.get("CI_JOB_URL", ""),
+        base=environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.cli.markdown import cell
+from reconciler.check import Finding
 from reconciler.cli.plan_output import to_markdown
 from reconciler.codes import Code
 from reconciler.errors import Exit
+from reconciler.markdown import cell
 from reconciler.model.plans import WRITES, Op, Plan, Row
 from reconciler.model.repository import CommitId
 from reconciler.printable import one_line, printable
@@ -67,11 +68,11 @@ class Report:
         return plan_of(self.document) if self.document["digest"] else None
 
     @property
-    def findings(self) -> tuple[Mapping[str, Any], ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """The findings of `check`."""
         if self.document is None or self.document.get("kind") != "Findings":
             return ()
-        return tuple(self.document["items"])
+        return tuple(Finding(**each) for each in self.document["items"])
 
     @property
     def is_quiet(self) -> bool:
@@ -130,8 +131,7 @@ def _why(report: Report) -> str:
         return one_line(f"{row.reason} [{row.code}]", 400)
     if report.findings:
         first = report.findings[0]
-        where = f"{first['path']}:{first['line']}: {first['message']}"
-        return one_line(f"{len(report.findings)} findings, the first {where}", 400)
+        return one_line(f"{len(report.findings)} findings, the first {first}", 400)
     return one_line(said[-1], 400) if said else "it said nothing"
 
 
@@ -165,8 +165,8 @@ def _findings(report: Report, room: int) -> str:
     lines: list[str] = []
     room -= 100
     for each in report.findings:
-        where = cell(f"{each['path']}:{each['line']}")
-        lines.append(f"- {where}: {cell(one_line(str(each['message']), 300))}")
+        todo = f"; {each.help}" if each.help else ""
+        lines.append(f"- {cell(one_line(f'{each}{todo}', 500))}")
         room -= len(lines[-1].encode()) + 1
         if room < 0:
             lines[-1:] = [f"- and {len(report.findings) - len(lines) + 1} more"]
@@ -189,14 +189,13 @@ def remarks(report: Report) -> list[Annotation]:
             Annotation(level="error", title="wharfinger", message=headline(report))
         )
     for each in report.findings:
-        path = "/".join(filter(None, (report.folder, str(each["path"]))))
         found.append(
             Annotation(
                 level="error",
-                title=f"wharfinger {each.get('code', 'check')}",
-                message=str(each["message"]),
-                path=path,
-                line=int(each["line"]),
+                title=f"wharfinger {each.code}",
+                message=f"{each.message}; {each.help}" if each.help else each.message,
+                path="/".join(filter(None, (report.folder, each.path))),
+                line=each.line,
             )
         )
     for row in _waiting(report.plan):

@@ -338,6 +338,50 @@ def test_check_judges_what_is_checked_out(world: World) -> None:
     assert port.name in ran.summary
 
 
+def test_check_judges_a_pull_request_as_a_change(world: World) -> None:
+    assert world.run("reconcile").code == 0
+    world.ingress.pull()
+    work = world.github.workspace = world.ingress.work
+    world.ingress.git("checkout", "-q", "-b", "theirs")
+    evil = work / ".github" / "workflows" / "evil.yml"
+    evil.parent.mkdir(parents=True)
+    evil.write_text("on: push")
+    (work / "holds").mkdir()
+    (work / "holds" / "all.yaml").write_text("reason: Black Friday\nby: Ada\n")
+    world.ingress.git("add", "-A")
+    world.ingress.git("commit", "-q", "-m", "Only a comment")
+    world.pull_request(fork=True)
+    world.github.environment["GITHUB_BASE_REF"] = "main"
+    ran = world.github.action(command="check")
+    assert ran.code == 5, ran.log
+    assert "evil.yml" in ran.summary.replace("\\", "")
+    reports = Path(ran.outputs["reports"])
+    log = json.loads((reports / "check.sarif").read_text())
+    assert log["version"] == "2.1.0"
+    found = log["runs"][0]["results"]
+    assert len(found) == int(ran.outputs["findings"]) >= 1
+    quality = json.loads((reports / "gl-code-quality.json").read_text())
+    assert {each["location"]["path"] for each in quality} == {
+        ".github/workflows/evil.yml"
+    }
+
+
+def test_check_judges_a_push_as_a_change_of_the_commit_before(world: World) -> None:
+    assert world.run("reconcile").code == 0
+    world.ingress.pull()
+    world.github.workspace = world.ingress.work
+    before = world.ingress.tip()
+    world.github.event = {"before": before, "forced": False}
+    port = next((world.ingress.work / "ports" / "public").iterdir())
+    port.write_text(port.read_text().replace("name: orders", "name: stolen"))
+    world.ingress.git("commit", "-q", "-a", "-m", "Take a port")
+    ran = world.github.action(command="check")
+    assert ran.code == 5, ran.log
+    assert f"ports/public/{port.name}" in ran.log
+    world.github.event = {"before": "f" * 40, "forced": True}
+    assert world.github.action(command="check").code == 5
+
+
 def test_every_input_is_used_and_every_output_is_made(world: World) -> None:
     doc = load(ACTION / "action.yml")[0]
     text = (ACTION / "action.yml").read_text()

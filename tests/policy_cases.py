@@ -288,6 +288,9 @@ def _istio() -> Iterator[Case]:
     yield Case(
         name="istio tls", document=gateway(443, "TLS", tls={"mode": "PASSTHROUGH"})
     )
+    peoples = gateway(8080, "HTTP")
+    peoples["metadata"]["name"] = "public"
+    yield Case(name="istio of people", document=peoples)
     for port in (15021, 19000, 10443):
         yield Case(
             name=f"istio {port}",

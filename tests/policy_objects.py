@@ -100,16 +100,13 @@ def tls_route(*hostnames: str, **changes: Any) -> Doc:
 
 
 def gateway(number: int, protocol: str = "TCP", **server: Any) -> Doc:
-    """A Gateway of Istio with one server."""
+    """A Gateway of Istio as we write it for a port, with one server."""
     port = {"number": number, "name": "one", "protocol": protocol}
-    return made(
-        ISTIO,
-        "Gateway",
-        {
-            "selector": {"istio": "public"},
-            "servers": [{"port": port, "hosts": ["*"], **server}],
-        },
-    )
+    servers = [{"port": port, "hosts": ["*"], **server}]
+    spec = {"selector": {"istio": "public"}, "servers": servers}
+    document = made(ISTIO, "Gateway", spec)
+    document["metadata"]["name"] = "w-tried"
+    return document
 
 
 def virtual_service(**changes: Any) -> Doc:

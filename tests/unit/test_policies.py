@@ -27,6 +27,9 @@ from tests.rendering import RENDERERS
 CASES = table.cases()
 RENDERED = Path(__file__).resolve().parents[1] / "cases" / "render"
 JUDGE = Judge.of(table.all_policies())
+TRIED = Judge.of(
+    parse_policies("tried.yaml", yamlio.dump_all(expressions.policy()).encode())
+)
 
 
 def judged(case: table.Case, judge: Judge = JUDGE) -> tuple[Denial, ...]:
@@ -64,7 +67,7 @@ def without_one() -> Iterator[tuple[str, PolicySet]]:
 )
 def test_no_rule_of_a_policy_is_spare(reduced: PolicySet) -> None:
     judge = Judge.of(reduced)
-    assert any(judged(case, judge) != judged(case) for case in CASES)
+    assert any(case.policy and not judged(case, judge) for case in CASES)
 
 
 def golden() -> Iterator[tuple[Path, dict[str, object]]]:
@@ -98,10 +101,8 @@ def test_nothing_that_we_write_is_refused() -> None:
 def test_an_expression_has_the_value_that_it_has_on_a_server(
     text: str, value: str
 ) -> None:
-    data = yamlio.dump_all(expressions.policy()).encode()
-    judge = Judge.of(parse_policies("policies.yaml", data))
     index = list(expressions.EXPRESSIONS).index(text)
-    found = judge.judge(Request(object=expressions.config_map(index, "a")))
+    found = TRIED.judge(Request(object=expressions.config_map(index, "a")))
     if value == "error":
         assert len(found) == 1
         assert "resulted in error" in found[0].message

@@ -26,8 +26,17 @@ SIGNATURE = "Wharfinger-Signature"
 ABSENT = "-"
 
 _OURS = re.compile(r"(Wharfinger-[A-Za-z]{1,40}): (\S(?:.*\S)?)\Z")
-# What forges and people append to a message: it does not touch what is ours.
-_THEIRS = re.compile(r"(?:[A-Z][A-Za-z-]{0,60}-[Bb]y: .*|-{3,})\Z")
+# What forges and people append to a message: it does not touch what is ours, since the digest
+# must be that of the whole diff whatever the message says. A cherry-pick that says so (`-x`)
+# is not among it.
+_THEIRS = re.compile(
+    r"(?:[A-Z][A-Za-z-]{0,60}-(?:[Bb]y|on): .*"  # Signed-off-by, Co-authored-by, Reviewed-on
+    r"|(?:Closes|Fixes|Refs|Related|Link|PR-URL|Change-Id|Changelog|Part-of|Issue): .*"
+    r"|(?:Closes|Fixes|Refs) [#!]?[0-9A-Za-z/#!_.-]+"
+    r"|See merge request \S+|Related work items: .*"
+    r"|\* .*"  # the list of subjects in a squash of several
+    r"|-{3,}|```[a-z]*|<!--|-->)\Z"  # rules, and what fences our block in a request's body
+)
 _MARK = re.compile(rf"^[ \t]*{DIGEST}[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _DIGEST_VALUE = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")

@@ -44,6 +44,7 @@ from reconciler.reviewing import (
     look,
     told,
 )
+from reconciler.rewind import Sight, began, lost_applied, rewound
 from reconciler.settings import Settings, under_review
 from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
@@ -141,13 +142,10 @@ async def one_pass(
     """One pass from observing to a pushed commit. Raises only before there is a plan."""
     repository.fetch()
     head = repository.head()
-    settings = settings_at(head)
-    frozen = _rewound(repository, head, options.last_seen or memory.pushed)
+    frozen = rewound(repository, head.commit, _seen_before(options, memory))
     if frozen is not None:
-        empty = replace(NO_PLAN, base=head.commit)
-        return PassResult(
-            plan=empty, settings=settings, head=head, history=None, failure=frozen
-        )
+        return _frozen(head, frozen)
+    settings = settings_at(head)
     snapshot = await observe(settings, only=options.only)
     seen_at = datetime.now(UTC)
     work = _Pass(repository, options, memory, snapshot)
@@ -160,21 +158,28 @@ async def one_pass(
         await work.look_again(planned, settings, seen_at)
         planned = await work.plan(repository.head(), settings)
         rounds -= 1
+    frozen = rewound(repository, repository.head().commit, began(head.commit))
+    if frozen is None and (planned.plan.drafts or planned.plan.proposals):
+        frozen = await lost_applied(repository, repository.head(), settings)
+    if frozen is not None:
+        return _frozen(repository.head(), frozen)
     result = work.review(await work.settle(planned))
     _remember(memory, result, seen_at)
     return result
 
 
-def _rewound(
-    repository: Repository, head: Head, last_seen: str | None
-) -> ReconcileError | None:
-    """The freeze when the branch no longer contains what was seen of it before."""
-    if not last_seen or repository.is_ancestor(CommitId(last_seen), head.commit):
-        return None
-    return Blocked(
-        f"{Code.HISTORY_REWOUND}: the branch no longer contains {last_seen[:10]}: "
-        "it was rewound, or this is another history",
-        hint="nothing is written until a person has looked at the branch",
+def _seen_before(options: PassOptions, memory: Memory) -> tuple[Sight, ...]:
+    """What this process, or whoever started it, has seen of the branch."""
+    return (
+        Sight(commit=options.last_seen, how="--last-seen names"),
+        Sight(commit=memory.pushed or "", how="this process pushed"),
+    )
+
+
+def _frozen(head: Head, failure: Blocked) -> PassResult:
+    empty = replace(NO_PLAN, base=head.commit)
+    return PassResult(
+        plan=empty, settings=None, head=head, history=None, failure=failure
     )
 
 
@@ -244,6 +249,10 @@ class _Pass:
                 await asyncio.sleep(random.uniform(0.02, 0.1) * 2 ** min(attempt, 5))
                 self._repository.fetch()
                 head = self._repository.head()
+                seen = began(result.plan.base)
+                frozen = rewound(self._repository, head.commit, seen)
+                if frozen is not None:
+                    return _frozen(head, frozen)
                 result = await self.plan(head, settings_at(head))
             except ReconcileError as exc:
                 return replace(result, failure=exc)

@@ -16,6 +16,16 @@ from reconciler.settings import Gateway, Settings
 _CLIENT_RULES = (b"clientCIDRs:", b"notRemoteIpBlocks:", b"source_prefix_ranges:")
 
 
+def folders(head: Head) -> tuple[str, ...]:
+    """The folders of HEAD that an engine applies: one per gateway and cluster."""
+    found = set()
+    for path in head.files:
+        parts = path.split("/")
+        if parts[0] == "manifests" and len(parts) > 3:
+            found.add("/".join(parts[:3]))
+    return tuple(sorted(found))
+
+
 def proof_targets(
     head: Head,
     settings: Settings,

@@ -111,16 +111,19 @@ class Town:
     def pull(self) -> None:
         self.ingress.pull()
 
-    def revert(self, *commits: str, push: bool = True) -> str:
+    def revert(self, *commits: str) -> str:
         """`git revert` of commits, pushed."""
         self.pull()
+        self.revert_here(*commits)
+        self.push()
+        return self.git("rev-parse", "HEAD")
+
+    def revert_here(self, *commits: str) -> None:
+        """`git revert` on the branch that is checked out."""
         for commit in commits:
             mainline = len(self.git("rev-list", "--parents", "-1", commit).split()) > 2
             more = ("-m", "1") if mainline else ()
             self.git("revert", "--no-edit", *more, commit)
-        if push:
-            self.push()
-        return self.git("rev-parse", "HEAD")
 
     def commit(self, files: dict[str, bytes | None], message: str = "By hand") -> str:
         """A person's commit of files, pushed."""

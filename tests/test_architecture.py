@@ -17,7 +17,7 @@ PACKAGE = ROOT / "reconciler"
 
 STAGES = ("observe", "claim", "plan", "render", "repo", "review", "prove", "writeback")
 PLANNERS = ("allocate", "guards", "holds", "ledger")  # outside of the folder plan/
-COMPOSERS = ("run", "report", "reviewing", "cli", "demo", "__main__")
+COMPOSERS = ("run", "report", "reviewing", "rewind", "cli", "demo", "__main__")
 PURE_ROOMS = (
     *("model", "claim", "plan", "render", "ledger", "guards", "holds", "tenants"),
     *("names", "ports", "headers", "settings", "errors", "codes", "check"),

@@ -21,6 +21,7 @@ from reconciler.printable import one_line, printable, without_secrets
 
 COMMANDS = {
     "accept-cluster": "Accept a recreated cluster as the successor of the old one.",
+    "accept-rewind": "Accept that commits of the branch are lost.",
     "check": "Check an ingress repository offline.",
     "ci": "Run plan, reconcile or check as a CI job.",
     "demo": "See everything work on this machine, without Docker or a cluster.",

@@ -81,12 +81,35 @@ def commit(
     Somebody else's push in between is no reason to bother a person: it is made again on the
     new HEAD, a few times, then it is a Conflict.
     """
+
+    def draft() -> CommitDraft | None:
+        made = tuple(writes(repository.head()))
+        return _draft(subject, "", made) if made else None
+
+    return _pushed(repository, draft)
+
+
+def say(repository: Repository, subject: str, body: str) -> CommitId:
+    """An empty commit whose message says something."""
+    made = _pushed(repository, lambda: _draft(subject, body, ()))
+    if made is None:
+        raise AssertionError("an empty commit of a person is always made")
+    return made
+
+
+def _draft(subject: str, body: str, writes: tuple[FileWrite, ...]) -> CommitDraft:
+    return CommitDraft(
+        subject=subject[:200], body=body, units=(), writes=writes, by_hand=True
+    )
+
+
+def _pushed(
+    repository: Repository, make: Callable[[], CommitDraft | None]
+) -> CommitId | None:
     for attempt in range(_ATTEMPTS):
-        head = repository.head()
-        wanted = tuple(writes(head))
-        if not wanted:
+        head, draft = repository.head(), make()
+        if draft is None:
             return None
-        draft = CommitDraft(subject=subject[:200], body="", units=(), writes=wanted)
         try:
             return repository.push([draft], head.commit, "", datetime.now(UTC))
         except Conflict:

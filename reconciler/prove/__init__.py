@@ -15,7 +15,7 @@ from reconciler.model.proofs import Proof, ProofTarget, Stage
 from reconciler.model.units import UnitId
 from reconciler.prove.checks import Dial, Evidence, Judged, is_removed, judge
 from reconciler.prove.connect import dial_all
-from reconciler.prove.sources import gather
+from reconciler.prove.sources import gather, revisions
 from reconciler.settings import Gateway, Settings
 from reconciler.settings import Proof as ProofSettings
 
@@ -23,6 +23,7 @@ __all__ = [
     "CONNECT_TIMEOUT_SECONDS",
     "ContentAt",
     "Seen",
+    "applied_revisions",
     "prove",
     "removed_applied",
 ]
@@ -75,6 +76,25 @@ async def removed_applied(
             removed = is_removed(unit, gateway, evidence, content_at)
             (gone if removed else still).add(unit)
     return frozenset(gone - still)
+
+
+async def applied_revisions(
+    settings: Settings, folders: Sequence[str]
+) -> tuple[str, ...]:
+    """Commits that the engines report as applied of these folders, sorted.
+
+    Only the engines are asked, one list per gateway. One that cannot be seen says nothing.
+    """
+    found: set[str] = set()
+    for gateway in settings.gateways:
+        mine = [each for each in folders if each.split("/")[1] == gateway.name]
+        if not mine or not isinstance(gateway.proof, ProofSettings):
+            continue
+        try:
+            found |= await revisions(gateway, gateway.proof, settings, mine)
+        except (KubeError, RefusedKubeconfig):
+            continue
+    return tuple(sorted(found))
 
 
 async def _evidence(gateway: Gateway, settings: Settings) -> Evidence | str:

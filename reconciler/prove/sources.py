@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from reconciler.settings import (
 )
 
 Json = Mapping[str, Any]
+_COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _GATEWAY_KINDS = {
     "Gateway": "gateways",
     "ListenerSet": "listenersets",
@@ -72,6 +74,23 @@ async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence
         addresses=addresses,
         connect=proof.connect,
     )
+
+
+async def revisions(
+    gateway: Gateway, proof: Proof, settings: Settings, folders: Sequence[str]
+) -> frozenset[str]:
+    """Whole commit ids that an engine reports as applied of a gateway's folders."""
+    found: list[Applied] = []
+    globs = proof.argocd or proof.flux
+    if proof.envoy_sync is not None:
+        status = _envoy_sync(Path(proof.envoy_sync), gateway, proof)
+        found.extend(status.applied(""))
+    elif globs and settings.platform is not None:
+        async with platform_api(settings.platform) as api:
+            objects = await _engine(api, proof)
+        for folder in folders:
+            found.extend(_applied(objects, globs, folder, bool(proof.argocd)))
+    return frozenset(each.revision for each in found if _COMMIT.match(each.revision))
 
 
 def platform_api(platform: PlatformSettings) -> KubeApi:

@@ -3,5 +3,13 @@
 from reconciler.repo.create import create_bare
 from reconciler.repo.remote import Credentials, Remote, default_cache
 from reconciler.repo.repository import Repository
+from reconciler.repo.trailers import ACCEPTED_REWIND
 
-__all__ = ["Credentials", "Remote", "Repository", "create_bare", "default_cache"]
+__all__ = [
+    "ACCEPTED_REWIND",
+    "Credentials",
+    "Remote",
+    "Repository",
+    "create_bare",
+    "default_cache",
+]

@@ -72,7 +72,9 @@ def build_chain(
     base: CommitId,
     stamp: tuple[Author, Signer, str, datetime],
 ) -> CommitId:
-    """Commits on `base` (empty: a root commit) without those that change nothing.
+    """Commits on `base` (empty: a root commit) without writes that change nothing.
+
+    A person's draft without any writes is an empty commit that says something.
 
     `stamp` is author, signer, the plan's digest and the time. The same input makes the same
     ids. Returns `base` when nothing is left.
@@ -85,7 +87,7 @@ def build_chain(
     tree = repo[tip].tree if tip else None
     for draft in drafts:
         edited = edit(repo, tree, merged(draft.writes, author.folder))
-        if not edited.lines:
+        if not edited.lines and (draft.writes or not draft.by_hand):
             continue
         text = _by_hand(draft)
         if not draft.by_hand:

@@ -37,6 +37,7 @@ from reconciler.repo.remote import (
 )
 from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
+from reconciler.repo.trailers import ACCEPTED_REWIND, accepted_rewinds
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
 from reconciler.repo.trees import RevisionReader, Revisions
 
@@ -149,13 +150,18 @@ class Repository:
         made = RevisionReader(self._git, judge, self._folder, self._blobs)
         return Revisions(made, self._healing, lambda: (self._clone, self._keys))
 
-    def commit_exists(self, commit: str) -> bool:
-        """Whether the clone has this commit (at least seven digits of its id)."""
-        return self._full(commit) is not None
+    def accepted_rewinds(self) -> frozenset[str]:
+        """Whole ids of lost commits that people accepted in the history of the tip."""
+        asked = (self._tip, f"{ACCEPTED_REWIND}: ")
+        found = self._healing(lambda: self._git.messages(*asked)) if self._tip else ""
+        return accepted_rewinds(found)
 
     def is_ancestor(self, commit: CommitId, head: CommitId | None = None) -> bool:
         """Whether `commit` is `head` (the tip) or an ancestor; unknown commits are not."""
-        old, new = self._full(commit), self._full(self._tip if head is None else head)
+        old, new = (
+            self.full_id(commit),
+            self.full_id(self._tip if head is None else head),
+        )
         if old is None or new is None:
             return False
         return old == new or bool(self._clone.repo.descendant_of(new, old))
@@ -176,11 +182,11 @@ class Repository:
         `None` when the revision is unknown, also after one fetch; the fetch does not move the
         tip that `head` and `history` speak of.
         """
-        full = self._full(revision)
+        full = self.full_id(revision)
         if full is None and _COMMIT.match(revision):
             with self._clone.lock() as lock:
                 self._bring(lock)
-            full = self._full(revision)
+            full = self.full_id(revision)
         if full is None:
             return None
         repo = self._clone.repo
@@ -201,7 +207,7 @@ class Repository:
         when the branch is elsewhere (plan again), Blocked when the server refuses, Unavailable
         when nobody knows: the next pass then sees what happened.
         """
-        if base and self._full(base) != base:
+        if base and self.full_id(base) != base:
             raise lost_race(self._address.url)
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, plan_digest, now)
@@ -345,7 +351,7 @@ class Repository:
         before = self._tip
         with self._clone.lock() as lock:
             tip = self._afresh(lock) if before else UNBORN
-        if self._full(before) != before:
+        if self.full_id(before) != before:
             self._tip = tip
         try:
             return read()
@@ -370,8 +376,8 @@ class Repository:
             commit=self._tip, files=HeadReader(repo, self._blobs.bring).read(tree)
         )
 
-    def _full(self, commit: str) -> str | None:
-        """The whole id of a commit that the clone has."""
+    def full_id(self, commit: str) -> str | None:
+        """The whole id of a commit that the clone has, from at least seven digits."""
         if not _COMMIT.match(commit):
             return None
         try:

@@ -23,6 +23,9 @@ RENDERER = "Wharfinger-Renderer"
 PLAN = "Wharfinger-Plan"
 RELEASED = "Wharfinger-Released"
 SIGNATURE = "Wharfinger-Signature"
+ACCEPTED_REWIND = (
+    "Wharfinger-Accepted-Rewind"  # a person's word, on a commit of their own
+)
 ABSENT = "-"
 
 _OURS = re.compile(r"(Wharfinger-[A-Za-z]{1,40}): (\S(?:.*\S)?)\Z")
@@ -39,6 +42,7 @@ _THEIRS = re.compile(
 )
 _MARK = re.compile(rf"^[ \t]*{DIGEST}[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _DIGEST_VALUE = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_ACCEPTED = re.compile(rf"^{ACCEPTED_REWIND}: ([0-9a-f]{{40}})\r?$", re.MULTILINE)
 _NUMBER = re.compile(r"[0-9]{1,9}\Z")
 _LONGEST = 1 << 20
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
@@ -135,6 +139,11 @@ class Message:
     def with_signature(self, signature: str) -> str:
         """The whole message; an empty signature adds nothing."""
         return f"{self.text}{SIGNATURE}: {signature}\n" if signature else self.text
+
+
+def accepted_rewinds(messages: str) -> frozenset[str]:
+    """Whole ids of the lost commits that lines of messages accept."""
+    return frozenset(_ACCEPTED.findall(messages))
 
 
 def compose(

@@ -176,20 +176,21 @@ class Git:
 
     def log(self, revisions: Iterable[str], paths: Iterable[str]) -> bytes:
         """Raw first-parent diffs of the commits that touch the paths, whole, with `-z`."""
-        args = [
-            "log",
-            "--first-parent",
-            "--diff-merges=first-parent",
-            "--root",
-            "--raw",
-        ]
-        args += ["-z", "--no-abbrev", "--no-renames", "--full-diff", "--format=%H"]
-        args += ["--no-show-signature", "--no-notes", "--no-mailmap", "--no-decorate"]
+        args = ["--first-parent", "--diff-merges=first-parent", "--root", "--raw"]
+        args += ["--no-abbrev", "--no-renames", "--full-diff", "--format=%H"]
         args += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
-        ended = self._run(
-            [*args, "--end-of-options", *revisions, "--", *paths],
-            Limits(seconds=self._timeout, kept=_HISTORY),
-        )
+        return self._logged([*args, "--end-of-options", *revisions, "--", *paths])
+
+    def messages(self, tip: str, containing: str) -> str:
+        """Messages of a commit and its ancestors that contain a text."""
+        args = ["--fixed-strings", f"--grep={containing}", "--format=%B"]
+        found = self._logged([*args, "--end-of-options", tip, "--"])
+        return found.decode("utf-8", "replace").replace("\0", "\n")
+
+    def _logged(self, args: list[str]) -> bytes:
+        plain = ["log", "-z", "--no-show-signature", "--no-notes", "--no-mailmap"]
+        limits = Limits(seconds=self._timeout, kept=_HISTORY)
+        ended = self._run([*plain, "--no-decorate", *args], limits)
         if ended.code != 0 or ended.cut:
             raise BrokenClone(self.said(ended))
         return ended.output

@@ -277,7 +277,7 @@ def test_content_at_a_revision(place: Place) -> None:
     assert repository.read_at(later, B) is None
     for unknown in ("1" * 40, "main", "HEAD~1", "", "../x"):
         assert repository.content_at(unknown, (A,)) is None
-        assert not repository.commit_exists(unknown)
+        assert repository.full_id(unknown) is None
     assert repository.is_ancestor(CommitId(first), CommitId(later))
     assert not repository.is_ancestor(CommitId(later), CommitId(first))
 

@@ -1,4 +1,5 @@
-"""Judges deletions and rewrites of a whole pass: what needs a person waits; pure.
+"""Judges what a pass would write: deletions and rewrites that need a person wait, and a file
+that goes back and forth stays as it is; pure.
 
 Everything else of the pass goes on. What waits is named by one digest, so that exactly the set
 that was shown is the set that is accepted.
@@ -11,23 +12,25 @@ from dataclasses import replace
 
 from reconciler.codes import Code
 from reconciler.errors import Exit
+from reconciler.flapping import MESSAGE, recent_moves, returns
 from reconciler.guards import (
     deleted_recently,
     over_budget,
     set_digest,
     too_many_rewrites,
 )
-from reconciler.model.plans import Op
+from reconciler.model.plans import Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import UnitId
 from reconciler.names import unit_stem
-from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.decisions import NOWHERE, Change, Decisions, UnitWrite, row
 from reconciler.plan.world import World
 from reconciler.settings import under_review
 
 
 def judge(world: World, out: Decisions) -> str:
     """Take what must wait out of `out.writes`; returns the digest of all that waits."""
+    _freeze_flapping(world, out)
     deletions = _deletions_over(world, out)
     rewrites = _rewrites_over(world, out)
     by_kind = {
@@ -43,6 +46,40 @@ def judge(world: World, out: Decisions) -> str:
     _withhold(out, waiting)
     _finish_records(world, out)
     return set_digest(_name(each) for each in waiting) if waiting else ""
+
+
+def _freeze_flapping(world: World, out: Decisions) -> None:
+    """Take out what would turn a wish or a cluster's file back once too often."""
+    for write in tuple(out.writes):
+        count = max(
+            (_returns(world, write.unit, file) for file in write.files), default=0
+        )
+        if count == 0 or write.change is Change.ADDRESSES:
+            continue
+        message = MESSAGE.format(count=count)
+        out.writes.remove(write)
+        out.say(
+            replace(each, op=Op.SKIP, code=Code.FLAPPING, reason=message)
+            for each in write.rows
+            or (row(Op.SKIP, write.unit, NOWHERE, Code.FLAPPING, ""),)
+        )
+        out.states[:] = [each for each in out.states if each.unit != write.unit]
+        out.state(write.unit, State.PENDING, f"{Code.FLAPPING}: {message}")
+        out.exits.append(Exit.BLOCKED)
+
+
+def _returns(world: World, unit: UnitId, file: FileWrite) -> int:
+    inputs = world.inputs
+    folder = file.path.split("/")[0]
+    is_decided = folder in ("manifests", "clusters")
+    if (
+        not is_decided
+        or file.path.endswith(".endpoints.yaml")
+        or unit in inputs.released
+    ):
+        return 0
+    moves = recent_moves(world.touched.get(file.path, ()), str(unit), inputs.now)
+    return returns(file.data, moves, inputs.history.read)
 
 
 def _name(write: UnitWrite) -> str:

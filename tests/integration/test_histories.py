@@ -317,3 +317,33 @@ def _(town: Town) -> None:
     town.commit({"holds/eu1.yaml": REASON.encode()})
     town.revert(town.changed)
     town.commit({"holds/eu1.yaml": None})
+
+
+def fight(town: Town) -> None:
+    """Another reconciler sees another wish: every pass turns orders back."""
+    for wish in ({}, SECOND_WISH, {}):
+        town.wish(wish)
+        town.passes()
+    town.wish(SECOND_WISH)
+
+
+@tell(
+    "two reconcilers turn a wish back and forth", FREEZE, FIRST, says="two reconcilers"
+)
+def _(town: Town) -> None:
+    fight(town)
+
+
+@tell("a fight is ended by `wharfinger release`", WRITE, SECOND)
+def _(town: Town) -> None:
+    fight(town)
+    assert town.ingress.reconcile().code == 5
+    assert town.ingress.run("release", UNIT).code == 0
+
+
+@tell("a fight is ended by a person's commit", HELD, FIRST)
+def _(town: Town) -> None:
+    fight(town)
+    town.wish(THIRD_WISH)
+    town.passes()
+    town.revert(town.tip())

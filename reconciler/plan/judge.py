@@ -1,8 +1,7 @@
-"""Judges what a pass would write: deletions and rewrites that need a person wait, and a file
-that goes back and forth stays as it is; pure.
+"""Judges what a pass would write: what needs a person waits; pure.
 
 Everything else of the pass goes on. What waits is named by one digest, so that exactly the set
-that was shown is the set that is accepted.
+that was shown is the set that is accepted. A file that goes back and forth stays as it is.
 """
 
 from __future__ import annotations

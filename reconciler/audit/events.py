@@ -264,7 +264,7 @@ def _state_words(now: Entry, owner: str) -> _Words:
         case PortState.DRAINING:
             return What.DRAINING, "draining", owner
         case PortState.RELEASED:
-            return What.RELEASED, f"released by {owner}", owner
+            return What.RELEASED, f"released, was of {owner}", owner
         case PortState.RESERVED:
             return What.RESERVED, f"reserved{f' for {owner}' if owner else ''}", owner
 

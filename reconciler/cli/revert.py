@@ -203,7 +203,7 @@ def _hints(repository: SideBranch, asked: _Asked, push_to: str) -> None:
         )
         return
     click.echo(
-        "the next pass holds it until its wish changes; "
+        "the next pass holds it as it is now, until its wish changes; "
         f"`wharfinger release {asked.units[0]}` ends that",
         err=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,12 @@ def test_an_edit_that_the_cluster_would_refuse_is_a_finding(served: Ingress) -> 
     assert found.startswith(f"{BACKENDS}:{line}:")
     assert "must not point at 169.254.169.254," in found
     assert not about(served.run("check", "--no-policies"), "must not point at")
+    (log,) = json.loads(served.run("check", "-o", "sarif").out)["runs"]
+    results = [
+        e for e in log["results"] if e["ruleId"] == "wharfinger-backend-addresses"
+    ]
+    (place,) = results[0]["locations"]
+    assert place["physicalLocation"]["region"]["startLine"] == line
 
 
 def test_a_team_judges_by_its_own_policies_too(served: Ingress, team: Path) -> None:

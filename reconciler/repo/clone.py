@@ -169,3 +169,12 @@ class Clone:
             return repo
         self.renew()
         return self.repo
+
+
+def is_filtered(folder: Path) -> bool:
+    """Whether a clone on disk says that files may be missing."""
+    try:
+        config = (folder / "config").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return "promisor = true" in config

@@ -22,7 +22,7 @@ from reconciler.repo.children import (
     clean_environment,
     run_child,
 )
-from reconciler.repo.clone import PROMISOR
+from reconciler.repo.clone import PROMISOR, is_filtered
 from reconciler.repo.remote import Address, Credentials, Scheme
 from reconciler.repo.ssh import ssh_command
 
@@ -127,11 +127,13 @@ class Git:
     ) -> Ended:
         """Bring one ref, or with `*` many; `spec` is `+source:target`.
 
-        `filtered`: without files. `prune` removes targets whose sources are gone.
+        `filtered`: without files, as every fetch into a clone that was made so. `prune` removes
+        targets whose sources are gone.
         """
-        args = [*_FETCH, "--end-of-options", self.address.url, spec]
-        if filtered:
-            args = [*self._promised(), "--end-of-options", PROMISOR, spec]
+        pruning = ["--prune"] if prune else []
+        args = [*_FETCH, *pruning, "--end-of-options", self.address.url, spec]
+        if filtered or is_filtered(self._folder):
+            args = [*self._promised(), *pruning, "--end-of-options", PROMISOR, spec]
         return self._run(args, self._limits(lock), remote=True)
 
     def fetch_objects(self, names: Iterable[str], lock: int) -> Ended:

@@ -308,6 +308,25 @@ def test_a_link_or_a_submodule_in_our_folder_is_not_asked_for(
         )
 
 
+def test_other_branches_are_brought_without_files_and_pruned(
+    shared: Place, served: Web
+) -> None:
+    repository = view(shared, served)
+    work = shared.person()
+    data = (work / "big/data").read_bytes()
+    git(work, "checkout", "-q", "-b", "r/one")
+    (work / "big/data").write_bytes(data + b"a little more")  # a delta, when sent thin
+    (work / "us" / A).write_text("asked\n")
+    git(work, "commit", "-q", "-a", "-m", "asked")
+    git(work, "push", "-q", "origin", "r/one")
+    tip = git(work, "rev-parse", "HEAD")
+    assert repository.branches().bring("r/") == {"r/one": tip}
+    assert size(clone_of(shared)) < OURS
+    assert repository.read_at(tip, A) == b"asked\n"
+    git(work, "push", "-q", "origin", ":r/one")
+    assert repository.branches().bring("r/") == {}
+
+
 def test_no_child_but_a_fetch_knows_where_missing_files_are(
     shared: Place, served: Web
 ) -> None:

@@ -12,6 +12,8 @@ from reconciler.codes import Code
 class Finding:
     """One fault. `line` and `column` count from 1; `code` is the rule's, WHF6nn.
 
+    `path` is below the folder that --path names; what lies outside of it begins with a slash
+    and is from the repository's root.
     Rules of other rooms may have codes and help of their own.
     """
 

@@ -52,7 +52,14 @@ def paths_fit(change: Change) -> Iterator[Finding]:
             continue
         if folded(path.removeprefix(change.folder)).startswith(_FOLDERS):
             what = f"differs from {other} only in case or spelling"
-            yield finding(Code.NAMES_COLLIDE, path, what)
+            yield finding(Code.NAMES_COLLIDE, _shown(path, change), what)
+
+
+def _shown(path: str, change: Change) -> str:
+    """A path as findings have it: below our folder, or from the root with a slash before it."""
+    if path.startswith(change.folder):
+        return path.removeprefix(change.folder)
+    return f"/{path}"
 
 
 def _inside(change: Change) -> Iterator[PathChange]:
@@ -65,17 +72,17 @@ def _along(each: PathChange, change: Change) -> Iterator[Finding]:
     name = plain.rpartition("/")[2]
     if _is_pipeline(plain, folded(change.folder)):
         what = "is run by CI and changes together with what we manage"
-        yield finding(Code.PIPELINE_CHANGED, each.path, what)
+        yield finding(Code.PIPELINE_CHANGED, _shown(each.path, change), what)
     elif name in _REVIEW_FILES:
         what = (
             "decides how changes are shown or reviewed and changes with what we manage"
         )
-        yield finding(Code.REVIEW_CHANGED, each.path, what)
+        yield finding(Code.REVIEW_CHANGED, _shown(each.path, change), what)
     fault = mode_fault(each.new.mode) if each.new is not None else ""
     below = each.path.removeprefix(change.folder)
     if fault and not (each.path.startswith(change.folder) and _is_read(below)):
         what = f"is {fault} and comes together with what we manage"
-        yield finding(Code.NO_REGULAR_FILE, each.path, what)
+        yield finding(Code.NO_REGULAR_FILE, _shown(each.path, change), what)
 
 
 def _is_pipeline(plain: str, folder: str) -> bool:
@@ -95,10 +102,10 @@ def _name(each: PathChange, change: Change) -> Iterator[Finding]:
         return  # judged with the whole repository
     if folded(below).startswith(_FOLDERS):
         what = "looks like one of our folders and is none"
-        yield finding(Code.UNSAFE_NAME, each.path, what)
+        yield finding(Code.UNSAFE_NAME, _shown(each.path, change), what)
     elif one_line(each.path) != each.path:
         what = "has characters in its name that cannot be seen"
-        yield finding(Code.UNSAFE_NAME, each.path, what)
+        yield finding(Code.UNSAFE_NAME, _shown(each.path, change), what)
 
 
 def _is_read(below: str) -> bool:

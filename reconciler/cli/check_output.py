@@ -26,11 +26,12 @@ SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def show(findings: Findings, output: str, folder: str = ".") -> None:
-    """Print findings; paths are those of the repository, with the folder of --path.
-
-    In JSON and text a path is relative to --path, as everywhere else.
-    """
+    """Print findings; forges get paths from the repository's root, others as they are."""
     _FORMATS[output](findings, "" if folder == "." else f"{folder.strip('/')}/")
+
+
+def _rooted(folder: str, path: str) -> str:
+    return path[1:] if path.startswith("/") else folder + path
 
 
 def _text(findings: Findings, folder: str) -> None:
@@ -118,7 +119,7 @@ def _result(each: Finding, index: int, identity: str, folder: str) -> Json:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": _uri(folder + each.path)},
+                    "artifactLocation": {"uri": _uri(_rooted(folder, each.path))},
                     "region": {"startLine": each.line, "startColumn": each.column},
                 }
             }
@@ -139,7 +140,7 @@ def _uri(path: str) -> str:
 def workflow_command(each: Finding, folder: str = "") -> str:
     """`::error file=...::...` with values escaped, so that none of them starts another."""
     properties = {
-        "file": folder + each.path,
+        "file": _rooted(folder, each.path),
         "line": str(each.line),
         "col": str(each.column),
         "title": f"{each.code} {_title(each.code)}",
@@ -168,7 +169,7 @@ def code_quality(findings: Findings, folder: str = "") -> list[Json]:
             "fingerprint": identity,
             "severity": "blocker",
             "location": {
-                "path": printable(folder + each.path),
+                "path": printable(_rooted(folder, each.path)),
                 "lines": {"begin": each.line},
             },
         }

@@ -34,7 +34,7 @@ LIVE = frozenset({PortState.ACTIVE, PortState.DRAINING})
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _CANONICAL = re.compile(
-    rb"gateway: ([^\n]+)\n(?:port|host): ([^\n]+)\nstate: (\w+)\nowner:\n  cluster: ([^\n]+)\n"
+    rb"gateway: ([^\n]+)\n(?:port|host): ([^\n]{1,253})\nstate: (\w+)\nowner:\n  cluster: ([^\n]+)\n"
     rb"  clusterId: ([^\n]+)\n  namespace: ([^\n]+)\n  name: ([^\n]+)\n  route: ([^\n]+)\n\Z"
 )
 
@@ -132,9 +132,9 @@ def parse_entry(path: str, data: bytes) -> Entry:
 def _fast(data: bytes) -> dict[str, object] | None:
     """Our own canonical bytes without a YAML parser; `None` for anything else."""
     match = _CANONICAL.match(data)
-    if match is None or b"\\" in data:
+    if match is None or b"\\" in data or not data.isascii():
         return None
-    text = [group.decode("utf-8", "strict") for group in match.groups()]
+    text = [group.decode("ascii") for group in match.groups()]
     values = [
         part[1:-1] if part.startswith('"') and part.endswith('"') else part
         for part in text

@@ -70,13 +70,19 @@ def folded(path: str) -> str:
 def collisions(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(path, the one that came first) where two paths or their folders would be one."""
     seen: dict[str, str] = {}
+    known: set[str] = set()  # that collide with nothing, and their parents neither
     for path in sorted(paths):
         parts = path.split("/")
+        walked: list[str] = []
         for depth in range(len(parts), 0, -1):
             part = "/".join(parts[:depth])
             other = seen.setdefault(folded(part), part)
-            if other == part and depth < len(parts):
-                break  # its parents were seen with it
             if other != part:
                 yield path, other
                 break
+            if part in known:
+                known.update(walked)
+                break
+            walked.append(part)
+        else:
+            known.update(walked)

@@ -129,11 +129,12 @@ def _served(
     elif served.draining != (entry.state is PortState.DRAINING):
         what = f"serves {key} as {'draining' if served.draining else 'active'}, {entry.path} says {entry.state}"
         yield finding(Code.SERVED_NOT_OWNED, unit.path, what)
-    elif unit.placement is not None and len(unit.placement.wish.routes) > 1:
-        # An exposure's only route inherits its only port, whatever that route was called.
-        name = _route(unit, key)
-        if name and name != entry.owner.route:
-            what = f"serves {key} for route {name}, {entry.path} gives it to route {entry.owner.route}"
+    elif unit.placement is not None:
+        name, owner = _route(unit, key), entry.owner
+        # An only route inherits a port that drains, whatever the route was called.
+        inherits = served.draining and len(unit.placement.wish.routes) == 1
+        if name != owner.route and not inherits:
+            what = f"serves {key} for route {name}, {entry.path} gives it to route {owner.route}"
             yield finding(Code.SERVED_NOT_OWNED, unit.path, what)
 
 

@@ -99,6 +99,14 @@ class Comments:
             return 200, comment
         return 404, {"message": "Not Found"}
 
+    def next_page(self, path: str) -> str:
+        """Where a list goes on, empty at its end."""
+        query = parse_qs(urlsplit(path).query)
+        size, page = int(query["per_page"][0]), int(query["page"][0])
+        if page * size >= len(self.comments):
+            return ""
+        return f"{urlsplit(path).path}?per_page={size}&page={page + 1}"
+
     def _body(self, asked: Asked) -> str:
         body = json.loads(asked.body)["body"]
         assert isinstance(body, str)
@@ -114,9 +122,8 @@ def serving(forge: Comments) -> Iterator[Comments]:
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             bearer = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            token = self.headers.get("PRIVATE-TOKEN", "") if forge.gitlab else bearer
             body = self.rfile.read(length).decode()
-            asked = Asked(self.command, self.path, token, body)
+            asked = Asked(self.command, self.path, bearer, body)
             status, answer = forge.answer(asked)
             data = json.dumps(answer).encode()
             self.send_response(status)
@@ -124,6 +131,11 @@ def serving(forge: Comments) -> Iterator[Comments]:
                 self.send_header("Retry-After", "0")
             if status == 302:
                 self.send_header("Location", f"{forge.api}/user")
+            if isinstance(answer, list):
+                more = forge.next_page(self.path)
+                self.send_header(
+                    "Link", f'<{forge.api}{more}>; rel="next"' * bool(more)
+                )
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -234,7 +234,7 @@ def _comment(job: Job, report: Report, place: places.Place) -> tuple[str, Exit]:
         return _not_permitted(place, "no token to comment with"), Exit.DONE
     whole = "The whole plan is in the job's summary and its report files"
     whole += f": {place.job}" if place.job else "."
-    comments = Comments(forge=place.forge, request=place.request, token=token)
+    comments = Comments.of(place.forge, place.request, token)
     body = markdown(report, place.comment_limit, whole)
     try:
         done = comments.put(job.marker, body, only_if_there=report.is_quiet)

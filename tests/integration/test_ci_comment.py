@@ -9,6 +9,7 @@ import pytest
 from reconciler.cli.ci_comment import Comments, NotPermitted
 from reconciler.cli.ci_place import Forge, Request
 from reconciler.errors import Unavailable
+from reconciler.review.http import Clock
 from tests import forges
 
 MARKER = "<!-- wharfinger:plan 0123456789abcdef -->"
@@ -27,11 +28,11 @@ def forge(request: pytest.FixtureRequest) -> Iterator[forges.Comments]:
 
 def client(forge: forges.Comments, token: str = "comment-t0ken") -> Comments:
     project = "12" if forge.gitlab else "team/clusters"
-    return Comments(
-        forge=Forge.GITLAB if forge.gitlab else Forge.GITHUB,
-        request=Request(api=forge.api, project=project, number=7, fork=False),
-        token=token,
-        sleep=lambda seconds: None,
+    return Comments.of(
+        Forge.GITLAB if forge.gitlab else Forge.GITHUB,
+        Request(api=forge.api, project=project, number=7, fork=False),
+        token,
+        Clock(sleep=lambda seconds: None),
     )
 
 
@@ -88,6 +89,15 @@ def test_what_a_token_may_not_do_is_told_as_that(
         client(forge).put(MARKER, "one", only_if_there=False)
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_token_that_may_not_even_read_is_told_as_that(
+    forge: forges.Comments, status: int
+) -> None:
+    forge.failures = [status]
+    with pytest.raises(NotPermitted, match=str(status)):
+        client(forge).put(MARKER, "one", only_if_there=False)
+
+
 def test_a_wrong_token_may_not_comment(forge: forges.Comments) -> None:
     with pytest.raises(NotPermitted, match="401") as caught:
         client(forge, "wr0ng").put(MARKER, "one", only_if_there=False)
@@ -101,7 +111,7 @@ def test_a_busy_forge_is_asked_again(forge: forges.Comments) -> None:
 
 def test_a_forge_that_stays_busy_is_a_failure(forge: forges.Comments) -> None:
     forge.failures = [503] * 4
-    with pytest.raises(Unavailable, match="503"):
+    with pytest.raises(Unavailable, match="asks to wait"):
         client(forge).put(MARKER, "one", only_if_there=False)
 
 
@@ -122,7 +132,7 @@ def test_a_post_that_failed_is_a_failure(forge: forges.Comments) -> None:
 
 def test_a_redirect_does_not_get_the_token(forge: forges.Comments) -> None:
     forge.failures = [302]
-    with pytest.raises(Unavailable, match="302"):
+    with pytest.raises(NotPermitted, match="302"):
         client(forge).put(MARKER, "one", only_if_there=False)
     assert len(forge.asked) == 1
 
@@ -131,5 +141,5 @@ def test_no_forge_at_all_is_a_failure() -> None:
     forge = forges.Comments()
     with forges.serving(forge):
         pass
-    with pytest.raises(Unavailable, match="did not answer"):
+    with pytest.raises(Unavailable, match="no answer"):
         client(forge).put(MARKER, "one", only_if_there=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -201,3 +202,29 @@ def test_passes_of_gitlab_wait_for_each_other() -> None:
     job = interpolated("reconcile", source="s", revision=SHA, repo="r")
     assert job["resource_group"] == "wharfinger-reconcile"
     assert job["interruptible"] is False
+
+
+@pytest.mark.parametrize("package", ["uv", "click"])
+def test_a_package_with_another_hash_is_not_installed(
+    tmp_path: Path, package: str
+) -> None:
+    checkout = tmp_path / "checkout"
+    action = checkout / ".github" / "actions" / "wharfinger"
+    action.mkdir(parents=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout / name)
+    shutil.copy(ACTION / "install.py", action / "install.py")
+    head, own, rest = (ROOT / "uv.lock").read_text().partition(f'name = "{package}"\n')
+    entry, end, others = rest.partition("[[package]]")
+    forged = re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", entry)
+    (checkout / "uv.lock").write_text(head + own + forged + end + others)
+    done = subprocess.run(
+        [sys.executable, "-I", str(action / "install.py"), str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "hash" in done.stderr.lower()
+    assert not (tmp_path / "out" / "venv" / "bin" / "wharfinger").exists()

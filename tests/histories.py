@@ -210,10 +210,12 @@ class Stories(list[Story]):
         return add
 
 
-def begin(root: Path, **settings: object) -> Town:
+def begin(
+    root: Path, environment: dict[str, str] | None = None, **settings: object
+) -> Town:
     """A repository in which orders has its second wish; paths in it are relative."""
     inventory = {"name": "lab", "directory": {"path": "clusters"}}
-    ingress = Near(root=root)
+    ingress = Near(root=root, environment=dict(environment or {}))
     ingress.start(inventories=[inventory], **settings)
     ingress.git("remote", "set-url", "origin", "../ingress.git")
     ingress.expose("eu1", "billing")
@@ -270,7 +272,8 @@ def judge(town: Town, story: Story) -> None:
     if story.verdict is Verdict.FREEZE and not done.rows("skip"):
         assert ingress.tip() == tip
         return
-    _ledger(town)
+    if story.verdict is not Verdict.FREEZE:
+        _ledger(town)
     _again(town, story)
 
 
@@ -308,7 +311,9 @@ def _names_the_person(town: Town, rows: list[dict[str, object]]) -> None:
     for row in rows:
         if row["op"] == "hold" and row["code"] == "WHF208":
             reason = str(row["reason"])
-            known = town.ingress.git("rev-list", "main", at=town.ingress.remote)
+            known = town.ingress.git(
+                "rev-list", "refs/heads/main", at=town.ingress.remote
+            )
             assert any(commit[:7] in reason for commit in known.split()), reason
             assert "held by " in reason
 

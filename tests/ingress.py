@@ -21,6 +21,8 @@ PERSON = {
     "GIT_COMMITTER_NAME": "Ada Person",
     "GIT_COMMITTER_EMAIL": "ada@example.com",
 }
+# What is there, whatever refs/replace of the repository pretends.
+PLAIN = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_NO_REPLACE_OBJECTS": "1"}
 Doc = dict[str, Any]
 
 
@@ -156,7 +158,7 @@ class Ingress:
         done = subprocess.run(
             ["git", *args],
             cwd=at or self.work,
-            env={**keep, **PERSON, "GIT_CONFIG_GLOBAL": os.devnull},
+            env={**keep, **PERSON, **PLAIN},
             capture_output=True,
             text=True,
             timeout=60,
@@ -188,13 +190,13 @@ class Ingress:
 
     def tip(self) -> str:
         """The commit of the branch."""
-        return self.git("rev-parse", "main", at=self.remote).strip()
+        return self.git("rev-parse", "refs/heads/main", at=self.remote).strip()
 
     def files(self, under: str = ".") -> list[str]:
         """Paths at HEAD."""
-        args = ("ls-tree", "-r", "--name-only", "main", "--", under)
+        args = ("ls-tree", "-r", "--name-only", "refs/heads/main", "--", under)
         return self.git(*args, at=self.remote).split()
 
     def show(self, path: str) -> str:
         """A file at HEAD."""
-        return self.git("show", f"main:{path}", at=self.remote)
+        return self.git("show", f"refs/heads/main:{path}", at=self.remote)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from reconciler import yamlio
 from reconciler.errors import Unavailable
 from reconciler.model.repository import (
     BlobId,
@@ -134,8 +135,9 @@ class HistoryReader:
     def _first_key(self, repo: Repo, keys: tuple[str, ...]) -> int:
         """Where commits are old enough to be judged by digest alone.
 
-        Older than the commit that first wrote one of the keys into the settings, and older than
-        the first commit with a signature by one of them.
+        Older than the commit that first wrote any key into the settings, and older than the
+        first commit with a signature by one of these. A key that was taken away still counts:
+        its commits are nobody's then, and what was forged in its time does not become ours.
         """
         bodies = [key.split(" ")[1].encode() for key in keys]
         for index in range(len(self._commits) - 1, -1, -1):
@@ -145,9 +147,20 @@ class HistoryReader:
             blobs = [c.new for c in each.fact.changes if c.path == SETTINGS and c.new]
             self._blobs.bring(blobs)
             texts = [read_blob(repo.odb, blob) for blob in blobs]
-            if any(body in text for text in texts for body in bodies):
+            if any(_lists_keys(text, bodies) for text in texts):
                 return index + 1
         return 0
+
+
+def _lists_keys(settings: bytes, bodies: list[bytes]) -> bool:
+    if any(body in settings for body in bodies):
+        return True
+    try:
+        loaded = yamlio.load(settings) if b"signing" in settings else None
+    except yamlio.Unreadable:
+        return False
+    signing = loaded.get("signing") if isinstance(loaded, dict) else None
+    return isinstance(signing, dict) and bool(signing.get("keys"))
 
 
 def reader(clone: Clone) -> ReadBlob:

@@ -5,7 +5,7 @@ changed-path filters git opens almost none of the others' trees; it is written i
 which is only a cache, when many commits are not in it yet.
 
 With signing on, a commit counts as older than the first key when it is older than the first
-settings with one of the keys and than the first commit of these paths signed by one of them.
+settings with a key and than the first commit of these paths signed by one of them.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ A whole history has a hundred thousand commits, one port's has five. With a comm
 changed-path filters git opens almost none of the others' trees; it is written into the clone,
 which is only a cache, when many commits are not in it yet.
 
-With signing on, a commit counts as older than the first key when it is older than the first
-settings with a key and than the first commit of these paths signed by one of them.
+With signing on, commits older than the first key are judged by digest: the settings' own history
+and the oldest signed commits are looked at as well, whatever paths they touched.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from reconciler.model.trails import Landed, Trail
 from reconciler.repo.clone import Clone
 from reconciler.repo.history import HistoryReader, RawChange, reader, split_log
 from reconciler.repo.objects import SETTINGS, blob_at, decoded, read_blob, subtree
+from reconciler.repo.trailers import SIGNATURE
 from reconciler.repo.transport import BrokenClone
 
 _SINGLY = 60  # paths are asked for one by one up to here: git filters for one path only
 _BROUGHT = 100  # commits of one merge that are looked at
+_SIGNED = 8  # oldest signed commits that are tried
 _MESSAGE = 1 << 16
 _MANY = 2000  # commits outside of the graph that make it worth to write it
 _GRAPH = ("--reachable", "--changed-paths", "--split")
@@ -57,6 +59,8 @@ class PathReader(HistoryReader):
         for group in _groups([*paths, SETTINGS] if keys else paths):
             literal = [f":(literal){self._prefix}{path}" for path in group]
             found.update(split_log(self._git.log([tip], literal)))
+        for name in self._oldest_signed(tip) if keys else ():
+            found[name] = self._changes(clone, name)
         names = sorted(found, key=places.__getitem__)
         self._commits = tuple(
             self._commit(clone.repo, name, found[name]) for name in names
@@ -81,18 +85,28 @@ class PathReader(HistoryReader):
             read=self._blobs.reading(history).read,
         )
 
+    def _oldest_signed(self, tip: str) -> list[str]:
+        """The oldest commits that carry a signature, which may be anybody's."""
+        args = ["log", "--first-parent", "--format=%H", f"--grep=^{SIGNATURE}: "]
+        output = self._git.ask([*args, "--end-of-options", tip])
+        return output.decode("ascii").split()[-_SIGNED:]
+
+    def _changes(self, clone: Clone, name: str) -> list[RawChange]:
+        """A commit's whole diff to its first parent."""
+        parents = [f"^{each}" for each in clone.repo[name].parent_ids[:1]]
+        return dict(split_log(self._git.log([name, *parents], []))).get(name, [])
+
     def commit(self, clone: Clone, name: str, keys: tuple[str, ...]) -> Landed | None:
         """One commit by its whole id, with its changes to its first parent.
 
         `None` when it changed nothing. `landed` is its own time.
         """
-        repo = clone.repo
-        parents = [f"^{each}" for each in repo[name].parent_ids[:1]]
-        output = self._git.log([name, *parents], [])
-        found = [each for each in split_log(output) if each[0] == name]
-        self._commits = tuple(self._commit(repo, *each) for each in found)
-        facts = list(self._attributed(repo, keys))
-        return self._landed(clone, facts[0], facts[0].time) if facts else None
+        changes = self._changes(clone, name)
+        if not changes:
+            return None
+        self._commits = (self._commit(clone.repo, name, changes),)
+        (fact,) = self._attributed(clone.repo, keys)
+        return self._landed(clone, fact, fact.time)
 
     def full(self, clone: Clone, tip: str, text: str) -> str:
         """The whole id of a commit that the tip is or descends from, else an empty text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from reconciler.errors import Blocked, Usage
 from reconciler.model.repository import CommitDraft, CommitFact, CommitId, FileWrite
-from reconciler.repo import Remote, Repository, paths
+from reconciler.repo import Credentials, Remote, Repository, paths
 from reconciler.repo.side_branch import SideBranch
 from tests.bench.bigrepo import START, STEP, Size, Unit, generate
 from tests.integration.remotes import NOBODY, NOW, Place, draft, git
@@ -194,3 +195,26 @@ def test_a_taken_branch_is_never_moved(place: Place) -> None:
     place.hook("pre-receive", "echo no >&2; exit 1\n")
     with pytest.raises(Blocked, match="refused"):
         repository.propose([other], CommitId(base), "another", NOW)
+
+
+def test_signed_commits_elsewhere_decide_what_is_older_than_the_key(
+    place: Place,
+) -> None:
+    """An unsigned commit with the right digest after the first signed one is foreign."""
+    key = place.root / "key"
+    keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(keygen, check=True, timeout=30)
+    public = key.with_suffix(".pub").read_text().strip()
+    path = "ports/p/1.yaml"
+    for data, login in ((b"1", ""), (b"2", str(key)), (b"3", "")):
+        repository = place.open(credentials=Credentials(signing_key=login))
+        where = "ports/p/2.yaml" if login else path
+        base = repository.head().commit
+        repository.push([draft(where, data)], base, "sha256:p", NOW)
+    repository = place.open()
+    repository.trust((public,))
+    found = [each.commit for each in repository.paths.trail([path]).commits]
+    assert [commit.ours for commit in found] == [False, True]
+    assert found == whole(repository, path)
+    signed = repository.paths.trail(["ports/p/2.yaml"]).commits[0]
+    assert signed.commit.ours

@@ -174,6 +174,35 @@ def test_a_move_is_undone_and_no_port_changes_hands(ingress: Ingress) -> None:
         assert json.loads(out)["items"][0]["unit"] == UNIT
 
 
+def test_a_finished_move_is_undone_with_its_old_port_draining(tmp_path: Path) -> None:
+    gateway = {
+        **{"name": "public", "renderer": "envoy", "namespace": "ingress"},
+        **{"ports": {"range": "20000-20099"}, "proof": "off"},
+    }
+    release = {"quarantine": "24h", "drain": "0s"}
+    ingress = Ingress(root=tmp_path).start(release=release, gateways=[gateway])
+    weigh(ingress, 90)
+    passed(ingress)
+    old = port_of(ingress)
+    ask = {"wharfinger.dev/request-port": "20077"}
+    body = documents.virtual_service("orders", {"blue": 90, "green": 10}, ask)
+    ingress.write("eu1/orders.yaml", body)
+    for _ in range(3):
+        passed(ingress)
+    assert "state: released" in ingress.show(f"ports/public/{old}.yaml")
+    assert ingress.run("revert", UNIT).code == 0
+    assert "state: draining" in ingress.show(f"ports/public/{old}.yaml")
+    for _ in range(2):
+        changes = passed(ingress).plan["changes"]
+        assert {(row["op"], row["port"]) for row in changes} == {
+            ("hold", old),
+            ("hold", 20077),
+        }
+    assert ingress.run("release", UNIT).code == 0
+    assert passed(ingress).plan["changes"] == []
+    assert ingress.run("check").code == 0
+
+
 def test_reverting_the_revert_ends_the_hold(ingress: Ingress) -> None:
     weigh(ingress, 50)
     passed(ingress)

@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
-from reconciler.model.reviews import Request
+from reconciler.model.reviews import Request, RequestState
 from reconciler.review.forge import RequestText
 from reconciler.review.http import Answer, Clock, Http
 from reconciler.review.pulls import PullRequests
@@ -42,7 +42,12 @@ class Gitea(PullRequests):
         """All open requests into our branch whose own branch has this prefix."""
         self._closed = None
         items = self._http.pages(f"{self._at}/pulls", state="open", limit=_PAGE)
-        found = self._requests(items)
+        found = [
+            each
+            for each in self._requests(items)
+            # One that merges by itself is for a moment both open and merged.
+            if each.state is RequestState.OPEN
+        ]
         return [each for each in found if each.branch.startswith(prefix)]
 
     def closed_requests(self, branch: str) -> Sequence[Request]:
@@ -81,7 +86,10 @@ class Gitea(PullRequests):
                     self.edit(each, text)
                     return each
         if made.status != 201:
-            raise Unavailable(f"no pull request can be opened for {branch} yet")
+            said = (made.body or {}).get("message", "")
+            raise Unavailable(
+                f"no pull request can be opened for {branch}: {made.status} {said}"
+            )
         request = self._request(made.body)
         self.label(request, text.labels)
         return request

@@ -7,6 +7,7 @@ Accounts use access tokens, as automation does.
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,7 +171,9 @@ class Gitea:
         self._command(*create, "--random-password")
         token = ("generate-access-token", "--username", name, "--raw")
         said = self._command("admin", "user", *token, "--scopes", "all")
-        return Account(user=name, token=said.splitlines()[-1])
+        # It also prints warnings, before or after.
+        (made,) = re.findall(r"^[0-9a-f]{40}$", said, re.MULTILINE)
+        return Account(user=name, token=made)
 
     def account(self, name: str) -> Account:
         """A new account without any rights."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.ingress import Doc, Done, Ingress
 from tests.stack.gitea import Account, Gitea, GitRemote
+from tests.stack.process import wait_until
 
 PREFIX = "wharfinger/"
 _numbers = itertools.count(1)
@@ -63,6 +64,15 @@ class Review(Ingress):
     def merge(self, number: int, style: str = "merge") -> str:
         """Merge as the owner; the branch's new tip."""
         return self.gitea.merge(self.origin, number, style)
+
+    def merges_by_itself(self, number: int) -> None:
+        """Wait until Gitea has merged what it was asked to merge when ready."""
+
+        def is_merged() -> bool:
+            found = self.gitea.pull(self.origin, number)
+            return bool(found["merged"]) and found["state"] == "closed"
+
+        wait_until(is_merged, f"pull request {number} merges by itself")
 
     def branches(self) -> list[str]:
         """Request branches of the remote."""

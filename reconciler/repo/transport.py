@@ -329,8 +329,8 @@ class Git:
         return [pair, password, urllib.parse.quote(password, safe="")]
 
 
-class BrokenClone(Exception):
-    """The clone has missing or damaged objects; it is made again."""
+class BrokenClone(Unavailable):
+    """The clone has missing or damaged objects; it is made again, at the latest in a new pass."""
 
 
 _CREDENTIALS = {

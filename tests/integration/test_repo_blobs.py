@@ -235,6 +235,8 @@ def test_a_server_that_stops_to_give_single_files_costs_one_pass(
         old = old_blobs(repository)[-1]
         with pytest.raises(Unavailable, match="run again"):
             repository.history().read(old)
+        with pytest.raises(Unavailable):
+            repository.read_at(ours[-1], A)
         repository.fetch()
         assert repository.history().read(old) in (b"0\n", b"wish 0\n")
         assert not is_partial(clone)

@@ -16,7 +16,7 @@ from reconciler.check.fresh import rendered
 from reconciler.check.kind_rules import kinds_fit
 from reconciler.check.ledger_rules import agree, ledger_entries
 from reconciler.check.manifest_rules import manifests
-from reconciler.check.path_rules import paths_fit
+from reconciler.check.path_rules import SETTINGS, paths_fit
 from reconciler.check.people_rules import people
 from reconciler.check.permission_rules import permitted
 from reconciler.check.subject import NO_HISTORY, Review, Subject
@@ -27,8 +27,6 @@ from reconciler.settings import Settings
 from reconciler.settings_file import parse
 
 __all__ = ["Finding", "Review", "check"]
-
-SETTINGS = "wharfinger.yaml"
 
 
 def check(

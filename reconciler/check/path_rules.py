@@ -16,6 +16,7 @@ from reconciler.model.changes import Change, PathChange
 from reconciler.printable import one_line
 
 OURS = ("clusters/", "ports/", "hosts/", "manifests/")
+SETTINGS = "wharfinger.yaml"
 _FOLDERS = (*OURS, "holds/")
 _PIPELINE_FOLDERS = (
     *(".github/", ".gitlab/", ".gitea/", ".forgejo/", ".circleci/", ".woodpecker/"),
@@ -100,8 +101,11 @@ def _name(each: PathChange, change: Change) -> Iterator[Finding]:
     below = each.path.removeprefix(change.folder)
     if _is_read(below):
         return  # judged with the whole repository
-    if folded(below).startswith(_FOLDERS):
-        what = "looks like one of our folders and is none"
+    if f"{folded(below)}/" in _FOLDERS:
+        what = "stands where a folder of ours belongs"
+        yield finding(Code.NO_REGULAR_FILE, _shown(each.path, change), what)
+    elif folded(below).startswith(_FOLDERS) or folded(below) == SETTINGS:
+        what = "looks like one of our paths and is none"
         yield finding(Code.UNSAFE_NAME, _shown(each.path, change), what)
     elif one_line(each.path) != each.path:
         what = "has characters in its name that cannot be seen"
@@ -109,4 +113,4 @@ def _name(each: PathChange, change: Change) -> Iterator[Finding]:
 
 
 def _is_read(below: str) -> bool:
-    return below.startswith(_FOLDERS) or below == "wharfinger.yaml"
+    return below.startswith(_FOLDERS) or below == SETTINGS

@@ -66,6 +66,22 @@ def a_folder_that_looks_like_ours(branch: Branch) -> None:
     branch.write("Manifests/public/eu1/api.yaml", ROLE)
 
 
+@change(Code.NO_REGULAR_FILE)
+def a_link_where_a_folder_of_ours_would_be(branch: Branch) -> None:
+    branch.link("holds", "/etc")
+
+
+@change(Code.NO_REGULAR_FILE)
+def all_manifests_become_a_submodule(branch: Branch) -> None:
+    branch.git("rm", "-q", "-r", "manifests")
+    branch.submodule("manifests")
+
+
+@change(Code.UNSAFE_NAME)
+def settings_in_another_spelling(branch: Branch) -> None:
+    branch.write("Wharfinger.YAML", branch.read("wharfinger.yaml"))
+
+
 @change(Code.UNSAFE_NAME)
 def a_name_that_reads_backwards(branch: Branch) -> None:
     branch.write("notes/\u202etxt.exe", "x\n")

@@ -219,7 +219,9 @@ def _parse_destination(line: str) -> tuple[str, Located] | None:
 
 def _parse_address(text: str) -> Address | None:
     host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
+    if not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65536:
+        return None
+    if "%" in text:  # a zone id would pass for an address, with any text in it
         return None
     host = host.removeprefix("[").removesuffix("]")
     try:

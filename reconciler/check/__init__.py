@@ -46,8 +46,9 @@ def check(
     units, found = manifests(subject)
     findings += found
     findings += agree(subject, entries, units)
-    findings += kinds_fit(subject)
-    findings += rendered(subject, units)
+    found, fresh = rendered(subject, units)
+    findings += found
+    findings += kinds_fit(subject, fresh)
     findings += people(subject)
     if review is not None:
         findings += _change(subject, review)

@@ -12,32 +12,43 @@ from reconciler.check.findings import Finding, finding
 from reconciler.check.manifest_rules import UnitAt
 from reconciler.check.subject import Subject
 from reconciler.codes import Code
-from reconciler.model.units import Placement, UnitAddresses
+from reconciler.model.units import Placement
 from reconciler.render import render_addresses, render_wish, unsupported
 from reconciler.settings import Gateway, Settings
 from reconciler.wishes import MAX_WEIGHT, digest_of
 
+At = tuple[Gateway, Settings]
 
-def rendered(subject: Subject, units: Iterable[UnitAt]) -> Iterator[Finding]:
-    """Findings of both files of every unit whose gateway is known."""
+
+def rendered(
+    subject: Subject, units: Iterable[UnitAt]
+) -> tuple[list[Finding], frozenset[str]]:
+    """Findings of both files of every unit whose gateway is known, and the paths that are fresh.
+
+    What is fresh holds the renderer's own objects, so nobody needs to look into it again.
+    """
+    findings: list[Finding] = []
+    fresh: set[str] = set()
     settings = subject.settings
-    if settings is None:
-        return
-    for unit in units:
-        gateway = settings.gateway(unit.gateway)
-        if gateway is None:
+    for unit in units if settings is not None else ():
+        gateway = settings.gateway(unit.gateway) if settings is not None else None
+        if settings is None or gateway is None:
             continue
-        if (unit.path, unit.file.blob) not in subject.believed:
-            yield from _wish(unit, gateway, settings)
+        at = (gateway, settings)
+        judged = [(unit.path, unit.file, list(_wish(unit, at)))]
         path = unit.addresses_path
         file = subject.files.get(path)
-        if file is None or unit.addresses is None:
-            continue  # said already
-        if (path, file.blob) not in subject.believed:
-            yield from _addresses(path, file.data, unit.addresses, (gateway, settings))
+        if file is not None and unit.addresses is not None:  # else it is said already
+            judged.append((path, file, list(_addresses(path, file.data, unit, at))))
+        for path, file, found in judged:
+            if not found:
+                fresh.add(path)
+            elif (path, file.blob) not in subject.believed:
+                findings += found
+    return findings, frozenset(fresh)
 
 
-def _wish(unit: UnitAt, gateway: Gateway, settings: Settings) -> Iterator[Finding]:
+def _wish(unit: UnitAt, at: At) -> Iterator[Finding]:
     placement = unit.placement
     if placement is None:
         what = "its head does not say what it was made of, and no commit of ours wrote it so"
@@ -46,11 +57,11 @@ def _wish(unit: UnitAt, gateway: Gateway, settings: Settings) -> Iterator[Findin
     if placement.digest != digest_of(placement):
         what = f"the digest of this wish is {digest_of(placement)}"
         yield finding(Code.DIGEST_WRONG, unit.path, what)
-    fault = _fault(placement, gateway)
+    fault = _fault(placement, at[0])
     if fault:
         yield finding(Code.NOT_RENDERED, unit.path, fault, (2, 1))
         return
-    fresh = render_wish(placement, gateway, settings)
+    fresh = render_wish(placement, *at)
     if fresh != unit.file.data:
         yield _differs(unit.path, unit.file.data, fresh)
 
@@ -61,15 +72,15 @@ def _fault(placement: Placement, gateway: Gateway) -> str:
     return unsupported(placement.wish, gateway) or ""
 
 
-def _addresses(
-    path: str, data: bytes, addresses: UnitAddresses, on: tuple[Gateway, Settings]
-) -> Iterator[Finding]:
-    located = [each for route in addresses.routes for each in route.located]
+def _addresses(path: str, data: bytes, unit: UnitAt, at: At) -> Iterator[Finding]:
+    if unit.addresses is None:
+        return
+    located = [each for route in unit.addresses.routes for each in route.located]
     if any(each.destination.weight > MAX_WEIGHT for each in located):
         what = f"a weight is above {MAX_WEIGHT}"
         yield finding(Code.NOT_RENDERED, path, what)
         return
-    fresh = render_addresses(addresses, *on)
+    fresh = render_addresses(unit.addresses, *at)
     if fresh != data:
         yield _differs(path, data, fresh)
 

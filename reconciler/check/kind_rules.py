@@ -63,11 +63,13 @@ _GATEWAY_KINDS: Kinds = {
 _CLUSTER_WIDE = frozenset({"GatewayClass"})
 
 
-def kinds_fit(subject: Subject) -> Iterator[Finding]:
-    """Kinds and namespaces of every object below `manifests/`."""
+def kinds_fit(subject: Subject, fresh: frozenset[str]) -> Iterator[Finding]:
+    """Kinds and namespaces of every object below `manifests/`, but for `fresh` files."""
     for path, file in subject.files.items():
         parts = path.split("/")
         if parts[0] != "manifests" or len(parts) < 3 or not path.endswith(".yaml"):
+            continue
+        if path in fresh:
             continue
         gateway = subject.settings.gateway(parts[1]) if subject.settings else None
         own = len(parts) == 3 and parts[2] in GATEWAY_FILES

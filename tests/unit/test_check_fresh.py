@@ -16,6 +16,7 @@ from reconciler.check.file_rules import collisions
 from reconciler.check.fresh import rendered
 from reconciler.check.manifest_rules import read_units
 from reconciler.check.subject import Subject
+from reconciler.headers import parse_addresses
 from reconciler.model.changes import Change
 from reconciler.model.repository import (
     BlobId,
@@ -26,7 +27,7 @@ from reconciler.model.repository import (
     History,
 )
 from reconciler.names import endpoints_path, wish_path
-from reconciler.render import render
+from reconciler.render import render, render_addresses
 from reconciler.run import RENDERING
 from reconciler.settings import Renderer
 from reconciler.settings_file import parse
@@ -131,7 +132,7 @@ def test_every_rendering_is_a_fresh_one(renderer: Renderer, name: str) -> None:
     units = read_units(files)
     assert len(units) == 1
     subject = Subject(files=files, settings=made)
-    assert list(rendered(subject, units.values())) == []
+    assert rendered(subject, units.values()) == ([], frozenset(files))
 
 
 OLD = WORLD[WISH].data.replace(b"# tcp on gateway public\n", b"", 1)
@@ -195,6 +196,46 @@ def test_nothing_makes_the_gate_fall_over(paths: list[str], data: bytes) -> None
         for path, head in zip(paths, heads, strict=True)
     }
     assert bool(check({**WORLD, **made})) == bool(paths)
+
+
+HEADS = st.sampled_from(["tcp", ".", "-", "a.b"])
+KEYS = st.sampled_from(["shop/db:5432", "/:0", "a/:1", "a/b:99999", "x/y:1@v1"])
+WEIGHTS = st.sampled_from([0, 1, 1_000_000, 9_999_999])
+PLACES = st.lists(
+    st.sampled_from(
+        [
+            "10.0.0.1:1",
+            "lb.example.com:9",
+            "[fd00::1]:5",
+            "[::]:1",
+            "[fd00::1%eth0]:1",
+            "255.255.255.255:65535",
+            f"10.0.0.1:{'9' * 5000}",
+        ]
+    ),
+    max_size=3,
+)
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(["none", "any"]),
+    st.lists(st.tuples(HEADS, KEYS, WEIGHTS, PLACES), max_size=4),
+)
+def test_every_head_of_addresses_that_can_be_read_can_be_rendered(
+    renderer: Renderer,
+    failover: str,
+    lines: list[tuple[str, str, int, list[str]]],
+) -> None:
+    text = f"# eu1 shop/orders addresses failover {failover}\n"
+    for route, key, weight, places in lines:
+        found = "".join(f" {each}" for each in places)
+        text += f"# {route} {key} pod weight {weight} ->{found}\n"
+    addresses = parse_addresses(text.encode())
+    made = settings(renderer=renderer)
+    if addresses is not None:
+        assert render_addresses(addresses, made.gateways[0], made)
 
 
 @pytest.mark.parametrize(

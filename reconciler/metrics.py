@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge, start_http_server
 
+from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.model.plans import Op, Plan
+from reconciler.model.reviews import Outcome, Step
+
+HOLDING = (Code.HELD_BY_COMMIT, Code.HELD_BY_FILE, Code.DECLINED)
 
 PASSES = Total("wharfinger_passes", "Passes made, by exit code.", ["exit"])
 LAST_PASS = Gauge("wharfinger_last_pass_timestamp_seconds", "End of the last pass.")
@@ -19,6 +24,8 @@ LAST_SUCCESS = Gauge(
 )
 ROWS = Gauge("wharfinger_plan_rows", "Rows of the last plan, by op.", ["op"])
 COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
+HELD = Gauge("wharfinger_held_routes", "Routes that a person holds, by code.", ["code"])
+REQUESTS = Gauge("wharfinger_requests", "Pull requests of the last pass.", ["step"])
 
 
 def serve(port: int, address: str = "0.0.0.0") -> None:
@@ -38,3 +45,13 @@ def note_pass(plan: Plan | None, code: Exit, *, pushed: bool) -> None:
         counts = Counter(row.op for row in plan.rows)
         for op in Op:
             ROWS.labels(op=str(op)).set(counts[op])
+        held = Counter(row.code for row in plan.rows if row.op is Op.HOLD)
+        for each in HOLDING:
+            HELD.labels(code=str(each)).set(held[each])
+
+
+def note_requests(outcomes: Sequence[Outcome]) -> None:
+    """Note what became of pull requests in a pass."""
+    counts = Counter(each.step for each in outcomes)
+    for step in Step:
+        REQUESTS.labels(step=step.name.lower()).set(counts[step])

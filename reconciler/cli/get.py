@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
+from reconciler.audit.undone import undone
 from reconciler.cli.options import Target, output_option, repository_options
 from reconciler.cli.output import print_list, print_table
 from reconciler.headers import parse_wish_header
@@ -123,6 +124,8 @@ def _holds(head: Head, history: History) -> Table:
                     hold.reason,
                 )
             )
+    for each in undone(head, history):
+        rows.append((str(each.unit), each.by.author, "", "undone", each.said))
     return ("HELD", "BY", "UNTIL", "STATE", "REASON"), rows
 
 

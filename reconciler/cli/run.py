@@ -75,6 +75,7 @@ async def _run(
             tell(report, write_back, result.settings)
             code = worst(result.exits)
             metrics.note_pass(result.plan, code, pushed=result.commit is not None)
+            metrics.note_requests(result.reviewed.outcomes)
             log.info(
                 "pass done",
                 exit=int(code),

@@ -202,3 +202,17 @@ def test_check_passes_what_we_wrote_and_finds_what_others_did(served: Ingress) -
 def test_codes_on_stdout_are_all_codes_that_there_are(served: Ingress) -> None:
     rows = json.loads(served.run("plan", "-o", "json").out)["changes"]
     assert {row["code"] for row in rows} <= set(Code)
+
+
+def test_get_holds_says_who_undid_what_with_which_commit(served: Ingress) -> None:
+    wish = "manifests/public/eu1/shop/vs-orders.yaml"
+    tip = served.commit({wish: None}, "Take orders down")
+    (hold,) = items(served.run("get", "holds", "-o", "json"))
+    assert (hold["held"], hold["by"], hold["state"]) == (
+        "eu1/shop/orders",
+        "Ada Person",
+        "undone",
+    )
+    assert tip[:10] in hold["reason"]
+    (row,) = served.run("plan", "-o", "json").rows("hold")
+    assert row["reason"] == hold["reason"]

@@ -57,6 +57,7 @@ HOMES = {
     "ruamel": ("yamlio",),
     "stamina": ("kube", "repo"),
     "structlog": ("log",),
+    "urllib3": ("review",),  # what requests reads answers with
     "yaml": ("yamlio",),
     "yarl": ("kube",),  # aiohttp's own URLs
 }

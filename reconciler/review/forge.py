@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request
+from reconciler.printable import one_line
 
+T = TypeVar("T")
 MARK = "<!-- wharfinger:request -->"
 CLOSED_MARK = "<!-- wharfinger:closed-by-us -->"
 EDITED_LABEL = "wharfinger/edited"
@@ -66,6 +69,30 @@ class Forge(Protocol):
 
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Refs of the Git remote that keep a request's commits after its branch is gone."""
+
+
+def shaped(read: Callable[[Any], T], answer: Any) -> T:
+    """What `read` makes of a forge's answer. Raises Unavailable for one of another shape."""
+    try:
+        return read(answer)
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise Unavailable(
+            f"an answer of the forge has not the documented shape ({type(exc).__name__})",
+            where="wharfinger.yaml: review.forge",
+            hint="is it the right forge, and does nothing stand between it and us?",
+        ) from exc
+
+
+def unlike(answer: Any, what: str) -> str:
+    """Why a forge does not do it now: its message in one short line, else `what`."""
+    said = answer.get("message") if isinstance(answer, dict) else None
+    return one_line(str(said or what), 300)
+
+
+def newest_first(requests: Iterable[Request]) -> list[Request]:
+    """Each request once: a list that grows while its pages are read has some twice."""
+    once = {each.number: each for each in requests}
+    return sorted(once.values(), key=lambda each: -each.number)
 
 
 def kept_labels(present: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
-from reconciler.model.reviews import Request, RequestState
-from reconciler.review.forge import RequestText
+from reconciler.model.reviews import Request
+from reconciler.review.forge import RequestText, shaped, unlike
 from reconciler.review.http import Answer, Clock, Http
 from reconciler.review.pulls import PullRequests
 
@@ -42,19 +42,13 @@ class Gitea(PullRequests):
         """All open requests into our branch whose own branch has this prefix."""
         self._closed = None
         items = self._http.pages(f"{self._at}/pulls", state="open", limit=_PAGE)
-        found = [
-            each
-            for each in self._requests(items)
-            # One that merges by itself is for a moment both open and merged.
-            if each.state is RequestState.OPEN
-        ]
+        found = self._requests(items)
         return [each for each in found if each.branch.startswith(prefix)]
 
     def closed_requests(self, branch: str) -> Sequence[Request]:
         """Merged and closed requests of one branch among the newest few hundred."""
         if self._closed is None:
             self._closed = self._requests(self._newest_closed())
-            self._closed.sort(key=lambda each: -each.number)
         return [each for each in self._closed if each.branch == branch]
 
     def _newest_closed(self) -> list[Any]:
@@ -86,10 +80,8 @@ class Gitea(PullRequests):
                     self.edit(each, text)
                     return each
         if made.status != 201:
-            said = (made.body or {}).get("message", "")
-            raise Unavailable(
-                f"no pull request can be opened for {branch}: {made.status} {said}"
-            )
+            said = unlike(made.body, "it does not know the branch yet")
+            raise Unavailable(f"no pull request can be opened for {branch}: {said}")
         request = self._request(made.body)
         self.label(request, text.labels)
         return request
@@ -120,7 +112,7 @@ class Gitea(PullRequests):
     def _labels(self) -> set[str]:
         if self._known_labels is None:
             items = self._http.pages(f"{self._at}/labels", limit=_PAGE)
-            self._known_labels = {str(each["name"]) for each in items}
+            self._known_labels = {shaped(_name, each) for each in items}
         return self._known_labels
 
     def merge_when_ready(self, request: Request, head: CommitId) -> str:
@@ -135,8 +127,12 @@ class Gitea(PullRequests):
         done = self._patiently("POST", path, body, (405, 409))
         if done.status < 300:
             return ""
-        return str((done.body or {}).get("message", "it cannot be merged yet"))
+        return unlike(done.body, "it cannot be merged yet")
 
     def _branch(self, item: Any) -> str:
         # `ref` names refs/pull/<n>/head once the branch is gone.
         return str(item["head"]["label"])
+
+
+def _name(item: Any) -> str:
+    return str(item["name"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request
-from reconciler.review.forge import RequestText
+from reconciler.printable import one_line
+from reconciler.review.forge import RequestText, shaped, unlike
 from reconciler.review.http import Http
 from reconciler.review.pulls import PullRequests
 
@@ -71,9 +73,8 @@ class GitHub(PullRequests):
                 if each.branch == branch:
                     self.edit(each, text)
                     return each
-            raise Unavailable(
-                f"no pull request can be opened for {branch}: {made.body}"
-            )
+            said = unlike(made.body, "refused")
+            raise Unavailable(f"no pull request can be opened for {branch}: {said}")
         request = self._request(made.body)
         self.label(request, text.labels)
         return request
@@ -81,15 +82,26 @@ class GitHub(PullRequests):
     def merge_when_ready(self, request: Request, head: CommitId) -> str:
         """Ask for a merge once all rules are met; empty, or why it does not."""
         path = f"{self._at}/pulls/{request.number}"
-        node = self._http.get(path).body.get("node_id", "")
+        node = shaped(_node, self._http.get(path).body)
         asked = {"query": _AUTO_MERGE, "variables": {"id": node, "head": head}}
-        errors = (self._graphql.write("POST", "", asked).body or {}).get("errors")
-        if not errors:
+        said = shaped(_errors, self._graphql.write("POST", "", asked).body)
+        if not said:
             return ""
-        said = "; ".join(str(each.get("message", "")) for each in errors)
         if "clean status" not in said:
-            return said
+            return one_line(said, 300)
         # Nothing is missing: auto-merge has nothing to wait for, an ordinary merge is right.
         merge = {"sha": head, "merge_method": "merge"}
         done = self._http.write("PUT", f"{path}/merge", merge, fine=(405, 409))
-        return "" if done.status == 200 else str((done.body or {}).get("message", ""))
+        if done.status == 200:
+            return ""
+        return unlike(done.body, "it cannot be merged yet")
+
+
+def _node(item: Any) -> str:
+    return str(item["node_id"])
+
+
+def _errors(answer: Any) -> str:
+    """What GraphQL says went wrong; it answers 200 to everything."""
+    errors = answer.get("errors") or ()
+    return "; ".join(str(each["message"]) for each in errors)

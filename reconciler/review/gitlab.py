@@ -9,7 +9,15 @@ from typing import Any
 from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request, RequestState
-from reconciler.review.forge import CLOSED_MARK, Comment, RequestText, kept_labels
+from reconciler.review.forge import (
+    CLOSED_MARK,
+    Comment,
+    RequestText,
+    kept_labels,
+    newest_first,
+    shaped,
+    unlike,
+)
 from reconciler.review.http import Http
 
 WRITES_A_MINUTE = 50
@@ -68,12 +76,13 @@ class GitLab:
         }
         made = self._http.write("POST", self._at, body, fine=(409,))
         if made.status != 409:
-            return _request(made.body)
+            return shaped(_request, made.body)
         for each in self.open_requests(branch):
             if each.branch == branch:
                 self.edit(each, text)
                 return each
-        raise Unavailable(f"no merge request can be opened for {branch}: {made.body}")
+        said = unlike(made.body, "refused")
+        raise Unavailable(f"no merge request can be opened for {branch}: {said}")
 
     def edit(self, request: Request, text: RequestText) -> None:
         """Set title, body and our labels."""
@@ -97,11 +106,7 @@ class GitLab:
         """All comments of people and of ours, oldest first."""
         path = f"{self._at}/{number}/notes"
         items = self._http.pages(path, sort="asc", order_by="created_at", per_page=100)
-        return [
-            Comment(id=int(each["id"]), body=str(each["body"] or ""))
-            for each in items
-            if not each.get("system")
-        ]
+        return [shaped(_comment, each) for each in items if not shaped(_system, each)]
 
     def say(self, number: int, comment: Comment | None, body: str) -> None:
         """Write a comment, or edit that one in place."""
@@ -121,10 +126,10 @@ class GitLab:
         """Ask for a merge once all rules are met; empty, or why it does not."""
         body = {"auto_merge": True, "merge_when_pipeline_succeeds": True, "sha": head}
         path = f"{self._at}/{request.number}/merge"
-        done = self._http.write("PUT", path, body, fine=(405, 406, 409, 422))
+        done = self._http.write("PUT", path, body, fine=(401, 405, 406, 409, 422))
         if done.status < 300:
             return ""
-        return str((done.body or {}).get("message", "it cannot be merged yet"))
+        return unlike(done.body, "it cannot be merged yet")
 
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Where the commits of a request stay after its branch is gone."""
@@ -132,11 +137,22 @@ class GitLab:
 
     def _requests(self, items: Iterable[Any]) -> list[Request]:
         """Requests from branches of this very project: a fork names its own as it likes."""
-        return [
-            _request(each)
-            for each in items
-            if each["source_project_id"] == each["target_project_id"]
-        ]
+        return newest_first(
+            shaped(_request, each) for each in items if shaped(self._is_ours, each)
+        )
+
+    def _is_ours(self, item: Any) -> bool:
+        same = item["source_project_id"] == item["target_project_id"]
+        return bool(same and item["target_branch"] == self._base)
+
+
+def _system(item: Any) -> bool:
+    """Whether GitLab wrote a note itself."""
+    return bool(item.get("system"))
+
+
+def _comment(item: Any) -> Comment:
+    return Comment(id=int(item["id"]), body=str(item["body"] or ""))
 
 
 def _request(item: Any) -> Request:

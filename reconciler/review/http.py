@@ -1,7 +1,8 @@
 """The one conversation with a forge's API: limits, retries, no redirects, no secrets (does I/O).
 
 A GET is tried again; anything that writes is not, as its answer may be what was lost: the next
-look at the forge says what happened. Rate limits are kept by waiting, up to what a pass can bear.
+look at the forge says what happened. Rate limits are kept by waiting, up to what a pass can bear:
+a request that was refused for its rate was not carried out and may be sent again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from reconciler.codes import Code
 from reconciler.errors import Blocked, ReconcileError, Unauthorised, Unavailable
+from reconciler.printable import one_line
 
 _LARGEST = 20 << 20  # bytes of one answer
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and between bytes
@@ -28,7 +33,9 @@ _ATTEMPTS = 4
 _LONGEST_WAIT = 60.0
 _MOST_PAGES = 50
 _MINUTE = 60.0
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+_LONGEST_WORDS = 300
+_NUMBER = re.compile(r"[0-9]{1,12}\Z")
+_NEXT = re.compile(r"""rel="?[^",;]*\bnext\b""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,11 @@ class Access:
     header: str = field(repr=False)
     writes_a_minute: int = 60
     more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def secret(self) -> str:
+        """What must never be repeated to anybody."""
+        return self.header.rpartition(" ")[2] or "\0"
 
 
 class _Auth(AuthBase):
@@ -112,7 +124,7 @@ class Http:
             if not isinstance(answer.body, list):
                 raise self._odd(path, "expected a list")
             found += answer.body
-            if not answer.body or not _has_next(answer, len(found)):
+            if not answer.body or not _has_next(answer, len(found), _size(query)):
                 return found
         raise self._odd(path, f"more than {_MOST_PAGES} pages")
 
@@ -133,29 +145,30 @@ class Http:
         self._writes.append(self._clock.monotonic())
 
     def _ask(self, asked: _Question, fine: tuple[int, ...] = ()) -> Answer:
-        failure: ReconcileError | None = None
-        again = asked.method == "GET"
+        failure: ReconcileError = self._odd(asked.path, "no answer")
+        pause = 0.0
         for attempt in range(_ATTEMPTS):
             if attempt:
-                self._wait(random.uniform(0.2, 0.6) * 2**attempt)
+                self._wait(pause or random.uniform(0.2, 0.6) * 2**attempt)
+            pause = 0.0
             try:
                 answer = self._once(asked)
             except requests.RequestException as exc:
                 failure = self._lost(asked, exc)
-                if again:
-                    continue
-                raise failure from exc
-            pause = _asked_pause(answer, self._clock.wall())
-            if pause is not None:
+                if asked.method != "GET":
+                    raise failure from exc
+                continue
+            wanted = _asked_pause(answer, self._clock.wall())
+            if wanted is not None and (answer.status != 503 or asked.method == "GET"):
+                pause = wanted
                 failure = self._limited(pause)
-                self._wait(pause)
             elif answer.status < 300 or answer.status in fine:
                 return answer
             else:
                 failure = self._refused(asked, answer)
-                if answer.status < 500 or not again:
+                if answer.status < 500 or asked.method != "GET":
                     raise failure
-        raise failure or self._odd(asked.path, "no answer")
+        raise failure
 
     def _once(self, asked: _Question) -> Answer:
         with self._session.request(
@@ -168,6 +181,8 @@ class Http:
             stream=True,
         ) as answer:
             content = self._content(asked.path, answer)
+            if asked.method == "GET" and answer.status_code == 200 and not content:
+                raise requests.ConnectionError("the answer broke off")
             headers = {key.lower(): value for key, value in answer.headers.items()}
             return Answer(
                 status=answer.status_code,
@@ -176,15 +191,22 @@ class Http:
             )
 
     def _content(self, path: str, answer: requests.Response) -> bytes:
+        """The body; read as it comes, so that one of single bytes meets the deadline too."""
         deadline = self._clock.monotonic() + _WHOLE
         content = bytearray()
-        for chunk in answer.iter_content(1 << 16):
+        while chunk := self._some(answer):
             content += chunk
             if len(content) > _LARGEST:
                 raise self._odd(path, f"more than {_LARGEST >> 20} MiB")
             if self._clock.monotonic() > deadline:
                 raise self._odd(path, f"not complete within {_WHOLE:.0f} s")
         return bytes(content)
+
+    def _some(self, answer: requests.Response) -> bytes:
+        try:
+            return bytes(answer.raw.read1(1 << 16, decode_content=True))
+        except (HTTPError, OSError) as exc:
+            raise requests.ConnectionError(exc) from exc
 
     def _parsed(self, path: str, status: int, content: bytes) -> Any:
         if not content.strip():
@@ -212,7 +234,9 @@ class Http:
         )
 
     def _refused(self, asked: _Question, answer: Answer) -> ReconcileError:
-        said = _said(answer.body)
+        # A forge, or what stands before it, may repeat what it was sent.
+        said = _said(answer.body).replace(self._access.secret, "***")
+        said = one_line(said, _LONGEST_WORDS)
         what = f"{Code.FORGE_REFUSED}: {asked}: {answer.status} {said}".strip()
         where = self._access.url
         if answer.status == 401:
@@ -235,34 +259,58 @@ class Http:
         return Unavailable(f"{path}: {what}", where=self._access.url)
 
 
-def _has_next(answer: Answer, found: int) -> bool:
-    """Whether another page follows: by the Link header, else by a total."""
+def _size(query: Mapping[str, str | int]) -> int:
+    """How many items of a page we asked for, 0 when we did not say."""
+    return int(query.get("per_page", query.get("limit", 0)))
+
+
+def _has_next(answer: Answer, found: int, size: int) -> bool:
+    """Whether another page follows: by the Link header, a total, else by a full page."""
     link = answer.headers.get("link")
     if link is not None:
-        return 'rel="next"' in link
+        return _NEXT.search(link) is not None
     total = answer.headers.get("x-total-count", answer.headers.get("x-total", ""))
-    return total.isdecimal() and found < int(total)
+    if _NUMBER.match(total):
+        return found < int(total)
+    return 0 < size <= len(answer.body)
 
 
 def _asked_pause(answer: Answer, now: float) -> float | None:
     """Seconds that a forge asks us to wait, `None` when it does not."""
     if answer.status not in (403, 429, 503):
         return None
-    after = answer.headers.get("retry-after", "")
-    if after.isdecimal():
-        return float(after)
-    reset = answer.headers.get("x-ratelimit-reset", "")
-    spent = answer.headers.get("x-ratelimit-remaining") == "0"
-    if spent and reset.isdecimal():
-        return max(1.0, float(reset) - now)
+    after = _delay(answer.headers.get("retry-after", ""), now)
+    if after is not None:
+        return after
+    for prefix in ("x-ratelimit", "ratelimit"):
+        reset = answer.headers.get(f"{prefix}-reset", "")
+        spent = answer.headers.get(f"{prefix}-remaining") == "0"
+        if spent and _NUMBER.match(reset):
+            return max(1.0, float(reset) - now)
+    if answer.status == 403:
+        # GitHub: without a header, wait for at least a minute.
+        return _MINUTE if "secondary rate limit" in _said(answer.body) else None
     return 30.0 if answer.status == 429 else None
 
 
+def _delay(after: str, now: float) -> float | None:
+    """Seconds of a Retry-After header, which is a number of them or a date."""
+    if _NUMBER.match(after):
+        return float(after)
+    try:
+        moment = parsedate_to_datetime(after)
+        if moment.tzinfo is None:  # "-0000", as some servers write GMT
+            moment = moment.replace(tzinfo=UTC)
+        return max(1.0, moment.timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
 def _said(body: Any) -> str:
-    """The message in a forge's error, one short line."""
-    if isinstance(body, Mapping):
-        parts = [body.get("message"), body.get("error"), body.get("errors")]
-        text = "; ".join(str(each) for each in parts if each)
-    else:
-        text = str(body or "")
-    return _CONTROL.sub(" ", text)[:300]
+    """The message in a forge's error."""
+    known = isinstance(body, Mapping)
+    parts = [body.get(k) for k in ("message", "error", "errors")] if known else [body]
+    try:
+        return "; ".join(str(each) for each in parts if each)
+    except RecursionError:
+        return "an error that is nested too deeply"

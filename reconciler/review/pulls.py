@@ -7,7 +7,14 @@ from typing import Any
 
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request, RequestState
-from reconciler.review.forge import CLOSED_MARK, Comment, RequestText, kept_labels
+from reconciler.review.forge import (
+    CLOSED_MARK,
+    Comment,
+    RequestText,
+    kept_labels,
+    newest_first,
+    shaped,
+)
 from reconciler.review.http import Http
 
 
@@ -38,7 +45,7 @@ class PullRequests:
     def comments(self, number: int) -> Sequence[Comment]:
         """All comments of a request, oldest first."""
         found = self._http.pages(f"{self._at}/issues/{number}/comments")
-        return [Comment(id=int(e["id"]), body=str(e["body"] or "")) for e in found]
+        return [shaped(_comment, each) for each in found]
 
     def say(self, number: int, comment: Comment | None, body: str) -> None:
         """Write a comment, or edit that one in place."""
@@ -61,18 +68,23 @@ class PullRequests:
 
     def _requests(self, items: Iterable[Any]) -> list[Request]:
         """Requests from branches of this very repository: a fork names its own as it likes."""
-        found = []
-        for item in items:
-            head, base = item["head"], item["base"]
-            same = (head.get("repo") or {}).get("full_name") == self._slug
-            if same and base["ref"] == self._base:
-                found.append(self._request(item))
-        return found
+        return newest_first(
+            self._request(item) for item in items if shaped(self._is_ours, item)
+        )
+
+    def _is_ours(self, item: Any) -> bool:
+        # By id: names differ in case, and a repository may be renamed. A deleted fork is null.
+        head, base = item["head"], item["base"]
+        same = (head.get("repo") or {}).get("id") == base["repo"]["id"]
+        return bool(same and base["ref"] == self._base)
 
     def _branch(self, item: Any) -> str:
         return str(item["head"]["ref"])
 
     def _request(self, item: Any) -> Request:
+        return shaped(self._read, item)
+
+    def _read(self, item: Any) -> Request:
         body = str(item.get("body") or "").replace("\r\n", "\n")
         return Request(
             number=int(item["number"]),
@@ -85,6 +97,10 @@ class PullRequests:
             labels=tuple(str(each["name"]) for each in item.get("labels") or ()),
             ours_closed=CLOSED_MARK in body,
         )
+
+
+def _comment(item: Any) -> Comment:
+    return Comment(id=int(item["id"]), body=str(item["body"] or ""))
 
 
 def _state(item: Any) -> RequestState:

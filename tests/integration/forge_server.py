@@ -55,6 +55,8 @@ class _Web(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+    disable_nagle_algorithm = True
     server_seen: Server
     reply: Callable[[Asked], Reply]
 

@@ -2,7 +2,10 @@
 
 just after a push the branch is not known yet (404)     -> asked again for a few seconds
 whether it can be merged is found out in the background -> 405 until then, asked again
-a label must exist before it can be set                 -> made when it is missing
+"when checks succeed" waits even when nothing is missing,
+and does not look at the head that it is given          -> tried last, after a look of ours
+a label must exist before it can be set, and may exist
+twice by one name                                       -> ours are made when missing
 closed requests cannot be asked for by branch           -> the newest ones are looked through
 """
 
@@ -73,7 +76,7 @@ class Gitea(PullRequests):
             "title": text.title,
             "body": text.body,
         }
-        made = self._patiently("POST", f"{self._at}/pulls", body, (404, 409, 500))
+        made = self._patiently(f"{self._at}/pulls", body, (404, 409, 500))
         if made.status == 409:
             for each in self.open_requests(branch):
                 if each.branch == branch:
@@ -86,16 +89,14 @@ class Gitea(PullRequests):
         self.label(request, text.labels)
         return request
 
-    def _patiently(
-        self, method: str, path: str, body: object, not_yet: tuple[int, ...]
-    ) -> Answer:
+    def _patiently(self, path: str, body: object, fine: tuple[int, ...]) -> Answer:
         """Ask again while Gitea has not noticed in the background what was pushed."""
-        answer = self._http.write(method, path, body, fine=not_yet)
+        answer = self._http.write("POST", path, body, fine)
         for _ in range(_PATIENCE):
-            if answer.status not in not_yet or answer.status == 409:
+            if not _is_not_yet(answer):
                 return answer
             self._clock.sleep(0.5)
-            answer = self._http.write(method, path, body, fine=not_yet)
+            answer = self._http.write("POST", path, body, fine)
         return answer
 
     def label(self, request: Request, labels: tuple[str, ...]) -> None:
@@ -103,7 +104,7 @@ class Gitea(PullRequests):
         if set(labels) == set(request.labels):
             return
         for name in labels:
-            if name not in self._labels():
+            if name not in request.labels and name not in self._labels():
                 made = {"name": name, "color": _COLOUR}
                 self._http.write("POST", f"{self._at}/labels", made)
                 self._labels().add(name)
@@ -119,15 +120,24 @@ class Gitea(PullRequests):
         """Ask for a merge once all rules are met; empty, or why it does not."""
         body = {
             "Do": "merge",
-            "merge_when_checks_succeed": True,
             "head_commit_id": head,
             "delete_branch_after_merge": True,
         }
-        path = f"{self._at}/pulls/{request.number}/merge"
-        done = self._patiently("POST", path, body, (405, 409))
+        path = f"{self._at}/pulls/{request.number}"
+        done = self._patiently(f"{path}/merge", body, (405, 409))
         if done.status < 300:
             return ""
-        return unlike(done.body, "it cannot be merged yet")
+        if done.status == 409 or _is_not_yet(done):
+            return unlike(done.body, "it cannot be merged yet")
+        if self._request(self._http.get(path).body).head != head:
+            return "the branch moved"
+        later = {
+            "Do": "merge",
+            "merge_when_checks_succeed": True,
+            "delete_branch_after_merge": True,
+        }
+        done = self._http.write("POST", f"{path}/merge", later, (405, 409))
+        return "" if done.status < 300 else unlike(done.body, "it cannot be merged yet")
 
     def _branch(self, item: Any) -> str:
         # `ref` names refs/pull/<n>/head once the branch is gone.
@@ -136,3 +146,10 @@ class Gitea(PullRequests):
 
 def _name(item: Any) -> str:
     return str(item["name"])
+
+
+def _is_not_yet(answer: Answer) -> bool:
+    """Whether Gitea still has to notice something, rather than says no."""
+    if answer.status == 405:
+        return "try again" in unlike(answer.body, "").lower()
+    return answer.status in (404, 500)

@@ -256,12 +256,12 @@ class FakeGitea(FakeGitHub):
         pull, given = self.pull(number), asked.body
         if self.not_yet():
             return Reply(status=405, body={"message": "Please try again later"})
+        if given.get("merge_when_checks_succeed"):
+            pull.auto = True
+            return Reply(status=201)
+        if self.protected:
+            return Reply(status=405, body={"message": "not all required approvals"})
         if given.get("head_commit_id", pull.sha) != pull.sha:
             return Reply(status=409, body={"message": "head out of date"})
-        if self.protected:
-            if given.get("merge_when_checks_succeed"):
-                pull.auto = True
-                return Reply(status=201)
-            return Reply(status=405, body={"message": "not all required approvals"})
         self.merge(pull)
         return Reply(status=200)

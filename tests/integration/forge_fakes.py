@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Pull:
     auto: bool = False
 
 
-class Fake:
+class Fake(ABC):
     """What all forges have: requests, branches, and rules that hold a merge back."""
 
     root = ""
@@ -89,8 +90,9 @@ class Fake:
                 return each
         return None
 
+    @abstractmethod
     def routes(self) -> Sequence[Route]:
-        raise NotImplementedError
+        """Method, pattern of the path below the root, and what answers."""
 
     def authorised(self, asked: Asked) -> bool:
         given = asked.headers.get("authorization", "")
@@ -105,8 +107,9 @@ class Fake:
                 return act(asked, *match.groups())
         return Reply(status=404, body={"message": "Not Found"})
 
+    @abstractmethod
     def paged(self, asked: Asked, items: Sequence[Any]) -> Reply:
-        raise NotImplementedError
+        """One page of a list with its headers."""
 
     def slice(
         self, asked: Asked, items: Sequence[Any], name: str

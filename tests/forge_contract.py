@@ -217,6 +217,7 @@ class ForgeContract:
         head = side.push(BRANCH)
         made = side.forge.open(BRANCH, TEXT)
         assert side.forge.merge_when_ready(made, head) == ""
+        assert side.forge.merge_when_ready(made, head) == "", "asked in each pass"
         assert not side.is_merged(made.number)
 
     @pytest.mark.parametrize("held", [True, False])

@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler.errors import Unavailable
 from reconciler.model.repository import CommitId
-from reconciler.model.reviews import Request
+from reconciler.model.reviews import Request, RequestState
 from reconciler.review.forge import RequestText, shaped, unlike
 from reconciler.review.http import Answer, Clock, Http
 from reconciler.review.pulls import PullRequests
@@ -45,7 +45,12 @@ class Gitea(PullRequests):
         """All open requests into our branch whose own branch has this prefix."""
         self._closed = None
         items = self._http.pages(f"{self._at}/pulls", state="open", limit=_PAGE)
-        found = self._requests(items)
+        found = [
+            each
+            for each in self._requests(items)
+            # One that merges by itself is for a moment both open and merged.
+            if each.state is RequestState.OPEN
+        ]
         return [each for each in found if each.branch.startswith(prefix)]
 
     def closed_requests(self, branch: str) -> Sequence[Request]:
@@ -84,7 +89,9 @@ class Gitea(PullRequests):
                     return each
         if made.status != 201:
             said = unlike(made.body, "it does not know the branch yet")
-            raise Unavailable(f"no pull request can be opened for {branch}: {said}")
+            raise Unavailable(
+                f"no pull request can be opened for {branch}: {made.status} {said}"
+            )
         request = self._request(made.body)
         self.label(request, text.labels)
         return request
@@ -137,7 +144,8 @@ class Gitea(PullRequests):
             "delete_branch_after_merge": True,
         }
         done = self._http.write("POST", f"{path}/merge", later, (405, 409))
-        return "" if done.status < 300 else unlike(done.body, "it cannot be merged yet")
+        said = unlike(done.body, "it cannot be merged yet")
+        return "" if done.status < 300 or "already scheduled" in said else said
 
     def _branch(self, item: Any) -> str:
         # `ref` names refs/pull/<n>/head once the branch is gone.

@@ -257,6 +257,9 @@ class FakeGitea(FakeGitHub):
         if self.not_yet():
             return Reply(status=405, body={"message": "Please try again later"})
         if given.get("merge_when_checks_succeed"):
+            if pull.auto:
+                said = "pull request is already scheduled to auto merge when checks succeed"
+                return Reply(status=409, body={"message": said})
             pull.auto = True
             return Reply(status=201)
         if self.protected:

@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.codes import Code
-from reconciler.model.plans import Op, Pair, Proposal, ProposalKind
+from reconciler.model.plans import Op, Pair, Proposal, ProposalKind, Row
 from reconciler.model.reviews import Offered, Request, Step
-from reconciler.review.body import LOUD
 from reconciler.settings import Tier
 
 
@@ -111,12 +110,16 @@ def merges_by_itself(proposal: Proposal, tiers: Sequence[Tier]) -> bool:
         return True
     if proposal.kind is not ProposalKind.WISHES or not proposal.rows:
         return False
-    return all(_tier(row.op, row.code) in tiers for row in proposal.rows)
+    return all(_tier(row) in tiers for row in proposal.rows)
 
 
-def _tier(op: Op, code: Code) -> Tier | None:
-    if op in LOUD or code is Code.MOVED:
-        return None
-    if op is Op.CREATE:
-        return Tier.CREATE
-    return Tier.REWRITE if code is Code.RERENDERED else Tier.UPDATE
+def _tier(row: Row) -> Tier | None:
+    """The tier of a row; what is not listed here never merges by itself."""
+    return _TIERS.get((row.op, row.code))
+
+
+_TIERS = {
+    (Op.CREATE, Code.EXPOSED): Tier.CREATE,
+    (Op.UPDATE, Code.WISH_CHANGED): Tier.UPDATE,
+    (Op.UPDATE, Code.RERENDERED): Tier.REWRITE,
+}

@@ -4,9 +4,12 @@ Holds compare wishes, never bytes. For one wish file and the content that we wan
 
     HEAD has the wish that we want                    -> not held
     walk the commits that changed the file, newest first:
-      one of ours                                     -> not held: what we wrote last stands
+      one of ours                                     -> go on below: what we wrote last stands
       a person's, and before it stood what we want    -> HELD by that commit
       a person's, otherwise                           -> look further back
+    a person's on another side of a merge since then,
+      and before it stood what we want                -> HELD by that commit
+    otherwise                                         -> not held
 
 So a hold ends by itself when the wish changes, when HEAD has it again, or when we write.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -23,7 +26,7 @@ from reconciler import yamlio
 from reconciler.codes import Code
 from reconciler.headers import first_line, parse_wish_header
 from reconciler.ledger import Touch
-from reconciler.model.repository import BlobId, CommitFact, File, ReadBlob
+from reconciler.model.repository import CommitFact, CommitId, File, FileChange, ReadBlob
 from reconciler.model.units import UnitId
 
 
@@ -47,17 +50,33 @@ class HoldFile:
     addresses_frozen: bool
 
 
+def _nothing(since: CommitId | None) -> tuple[Touch, ...]:
+    return ()
+
+
 def derived_hold(
-    wanted: bytes | None, current: File | None, touched: Sequence[Touch], read: ReadBlob
+    wanted: bytes | None,
+    current: File | None,
+    touched: Sequence[Touch],
+    read: ReadBlob,
+    aside: Callable[[CommitId | None], Sequence[Touch]] = _nothing,
 ) -> Hold | None:
-    """The hold that history says of one wish file; `wanted` is `None` where it should be gone."""
+    """The hold that history says of one wish file; `wanted` is `None` where it should be gone.
+
+    `aside` tells what people did on other sides of merges since a commit of ours.
+    """
     matcher = _Matcher(wanted, touched, read)
     if matcher.is_current(current):
         return None
+    since = None
     for touch in touched:
         if touch.commit.ours:
-            return None
-        if matcher.before(touch.change.old):
+            since = touch.commit.id
+            break
+        if matcher.moved_away(touch.change):
+            return _held_by(touch.commit)
+    for touch in aside(since):
+        if matcher.moved_away(touch.change):
             return _held_by(touch.commit)
     return None
 
@@ -89,15 +108,16 @@ class _Matcher:
             return first_line(file.data) == first_line(self._wanted)
         return meaning(file.data) == meaning(self._wanted)
 
-    def before(self, blob: BlobId | None) -> bool:
-        if blob is None or self._wanted is None:
-            return blob is None and self._wanted is None
-        data = self._read(blob)
-        if data == self._wanted:
-            return True
-        if blob in self._attributed:
-            return _digest(data) == _digest(self._wanted)
-        return meaning(data) == meaning(self._wanted)
+    def moved_away(self, change: FileChange) -> bool:
+        """Whether what we want stood there before a change, and something else after it."""
+        old, new = change.old, change.new
+        if old is None or self._wanted is None:
+            return old is None and self._wanted is None
+        data = self._read(old)
+        stood = _digest(data) == _digest(self._wanted)  # whatever version rendered it
+        if not stood and meaning(data) != meaning(self._wanted):
+            return False
+        return new is None or meaning(data) != meaning(self._read(new))
 
 
 def _digest(data: bytes) -> str | None:

@@ -63,12 +63,26 @@ class CommitFact:
     released: tuple[str, ...] = ()  # units whose hold this attributed commit ended
 
 
+Aside = Callable[[str, CommitId | None], tuple[CommitFact, ...]]
+"""Foreign commits that changed a path on another side of a merge than the first parents' history.
+
+Without those that a commit of that history (`None`: no one) contains. They are no part of the
+history: they only say what people decided there.
+"""
+
+
+def nothing_aside(path: str, since: CommitId | None) -> tuple[CommitFact, ...]:
+    """What lies aside in a history without merges."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """First-parent history, newest first, whole; only changes under our folders are listed."""
 
     commits: tuple[CommitFact, ...]
     read: ReadBlob
+    aside: Aside = nothing_aside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,6 +243,7 @@ class Writer:
             world.inputs.head.files.get(path),
             world.touched.get(path, ()),
             world.inputs.history.read,
+            world.aside(path),
         )
 
     def _pending(self, candidate: Candidate) -> None:

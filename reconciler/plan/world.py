@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from reconciler.headers import (
@@ -11,7 +11,7 @@ from reconciler.headers import (
     parse_wish_header,
 )
 from reconciler.ledger import Entry, Key, Ledger, Touch, read_ledger, touches
-from reconciler.model.repository import File
+from reconciler.model.repository import CommitId, File
 from reconciler.model.units import PortState, UnitAddresses, UnitId
 from reconciler.names import endpoints_path, unit_stem, wish_path
 from reconciler.plan.inputs import Inputs
@@ -86,6 +86,19 @@ class World:
         """Whether the present content of this path was written by us."""
         touched = self.touched.get(path, [])
         return bool(touched) and touched[0].commit.ours
+
+    def aside(self, path: str) -> Callable[[CommitId | None], tuple[Touch, ...]]:
+        """What people did to a path on other sides of merges since a commit."""
+
+        def touched(since: CommitId | None) -> tuple[Touch, ...]:
+            return tuple(
+                Touch(commit=commit, change=change)
+                for commit in self.inputs.history.aside(path, since)
+                for change in commit.changes
+                if change.path == path
+            )
+
+        return touched
 
     def data(self, path: str) -> bytes | None:
         """The content at HEAD, `None` when absent or no regular file."""

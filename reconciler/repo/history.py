@@ -8,41 +8,35 @@ may have very many of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from reconciler import yamlio
 from reconciler.errors import Unavailable
 from reconciler.model.repository import (
+    Aside,
     BlobId,
     CommitFact,
     CommitId,
     FileChange,
     History,
     ReadBlob,
+    nothing_aside,
 )
 from reconciler.repo.attribution import Attribution, Judge
 from reconciler.repo.blobs import Blobs
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.kept import KeptLog, on_first_parents
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
-from reconciler.repo.trailers import ABSENT
+from reconciler.repo.rawlog import RawChange, split_log
+from reconciler.repo.sides import Sides
 from reconciler.repo.transport import BrokenClone, Git
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _REGULAR = (b"100644", b"100755")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799  # the year 9999; a hostile clock says more
-
-
-@dataclass(frozen=True, slots=True)
-class RawChange:
-    """One path of a commit's diff as git prints it."""
-
-    path: bytes
-    modes: tuple[bytes, bytes]
-    ids: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +58,7 @@ class HistoryReader:
         self._prefix = f"{folder}/" if folder else ""
         self._tip = ""
         self._commits: tuple[_Read, ...] = ()
+        self._sides: tuple[object, Sides] | None = None
 
     def read(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> History:
         """First-parent commits from the tip to the root, newest first.
@@ -75,12 +70,47 @@ class HistoryReader:
             self._commits = self._up_to(clone, tip)
             self._tip = tip
         facts = tuple(self._attributed(repo, keys)) if tip else ()
-        return self._blobs.reading(History(commits=facts, read=reader(clone)))
+        made = History(
+            commits=facts, read=reader(clone), aside=self._aside(clone, tip, keys)
+        )
+        return self._blobs.reading(made)
+
+    def _aside(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> Aside:
+        """What lies aside of this tip, asked when somebody wants to know."""
+        if not tip:
+            return nothing_aside
+        if self._sides is None or self._sides[0] != (tip, keys):
+
+            def foreign(
+                found: Iterable[tuple[str, list[RawChange]]],
+            ) -> Iterator[CommitFact]:
+                for name, changes in found:
+                    each = self._commit(clone.repo, name, changes)
+                    claim = each.claim
+                    if claim is None or (keys and not self._judge.signed(claim, keys)):
+                        yield each.fact
+
+            self._sides = (
+                (tip, keys),
+                Sides(self._git, (clone, tip), self._paths(), foreign),
+            )
+        sides = self._sides[1]
+
+        def aside(path: str, since: CommitId | None) -> tuple[CommitFact, ...]:
+            try:
+                return sides.aside(f"{self._prefix}{path}", since)
+            except (*BROKEN, BrokenClone) as exc:
+                raise _incomplete(clone, "the other sides of its merges") from exc
+
+        return aside
+
+    def _paths(self) -> list[str]:
+        return [f":(literal){self._prefix}{root}" for root in (*ROOTS, SETTINGS)]
 
     def _up_to(self, clone: Clone, tip: str) -> tuple[_Read, ...]:
         if not tip:
             return ()
-        paths = [f":(literal){self._prefix}{root}" for root in (*ROOTS, SETTINGS)]
+        paths = self._paths()
         if self._tip and on_first_parents(clone.repo, tip, self._tip):
             output = self._git.log([tip, f"^{self._tip}"], paths)
             return self._read(clone.repo, output) + self._commits
@@ -170,40 +200,17 @@ def reader(clone: Clone) -> ReadBlob:
         try:
             return read_blob(clone.repo.odb, blob)
         except BROKEN as exc:
-            raise Unavailable(
-                f"the clone does not have the file {blob[:10]}",
-                where=str(clone.folder),
-                hint="run again: the next fetch repairs the clone",
-            ) from exc
+            raise _incomplete(clone, f"the file {blob[:10]}") from exc
 
     return read
 
 
-def split_log(output: bytes) -> Iterator[tuple[str, list[RawChange]]]:
-    """`git log --raw -z --format=%H`: a commit id, then header and path by turns, NUL-ended."""
-    words = iter(output.split(b"\0"))
-    name, changes = "", list[RawChange]()
-    for word in words:
-        word = word.lstrip(b"\n")
-        if not word:
-            continue
-        if not word.startswith(b":"):
-            if name:
-                yield name, changes
-            name, changes = word.decode("ascii"), []
-            continue
-        path = next(words, None)
-        header = word[1:].split(b" ")
-        if path is None or len(header) != 5:
-            raise BrokenClone("git log was cut")
-        ids = (_id(header[2]), _id(header[3]))
-        changes.append(RawChange(path, (header[0], header[1]), ids))
-    if name:
-        yield name, changes
-
-
-def _id(text: bytes) -> str:
-    return ABSENT if not text.strip(b"0") else text.decode("ascii")
+def _incomplete(clone: Clone, what: str) -> Unavailable:
+    return Unavailable(
+        f"the clone does not have {what}",
+        where=str(clone.folder),
+        hint="run again: the next fetch repairs the clone",
+    )
 
 
 def _blob(mode: bytes, name: str) -> BlobId | None:

@@ -183,6 +183,13 @@ class Git:
         args += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
         return self._logged([*args, "--end-of-options", *revisions, "--", *paths])
 
+    def beside(self, revisions: Iterable[str], paths: Iterable[str]) -> bytes:
+        """Raw diffs of all commits but merges that touch the paths, on every side."""
+        args = ["--full-history", "--no-merges", "--root", "--raw", "--no-abbrev"]
+        args += ["--no-renames", "--full-diff", "--format=%H", "--no-ext-diff"]
+        args += ["--no-textconv", "--ignore-submodules=none"]
+        return self._logged([*args, "--end-of-options", *revisions, "--", *paths])
+
     def messages(self, tip: str, containing: str) -> str:
         """Messages of a commit and its ancestors that contain a text."""
         args = ["--fixed-strings", f"--grep={containing}", "--format=%B"]

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.histories import (
+    BILLING,
     SECOND_WISH,
     THIRD_WISH,
+    WISH,
     Stories,
     Story,
     Town,
@@ -125,7 +127,30 @@ def _(town: Town) -> None:
     town.wish(SECOND_WISH)
 
 
-@tell("our request is merged with another outcome", WRITE, THIRD)
+@tell("our request is merged with a foreign file, the owner returns", HELD, THIRD)
+def _(town: Town) -> None:
+    request(town)
+    town.git("checkout", "-q", "request")
+    town.ingress.work.joinpath("NOTES.md").write_text("approved\n")
+    town.git("add", "-A")
+    town.git("commit", "-qm", "Note it")
+    town.main()
+    merge(town)
+    town.wish(SECOND_WISH)
+
+
+@tell("our request is edited on its branch and merged", HELD, KEPT)
+def _(town: Town) -> None:
+    request(town)
+    town.git("checkout", "-q", "request")
+    path = town.ingress.work / WISH
+    path.write_text(path.read_text().replace("wish ", "wish 0"))
+    town.git("commit", "-qam", "Not quite so")
+    town.main()
+    merge(town)
+
+
+@tell("our request is merged with another outcome", HELD, SECOND)
 def _(town: Town) -> None:
     request(town)
     merge(town, "request", "-s", "ours")
@@ -217,9 +242,36 @@ def _(town: Town) -> None:
     town.wish({})
 
 
+@tell(
+    "main with work of others is merged backward, the owner returns",
+    HELD,
+    SECOND,
+)
+def _(town: Town) -> None:
+    backward(town, f"{town.changed}^", foreign=True)
+    town.wish({})
+
+
+@tell("main with a revert in it is merged backward", HELD, FIRST)
+def _(town: Town) -> None:
+    town.revert(town.changed)
+    backward(town, f"{town.changed}^")
+
+
 @tell("a backward merge is reverted", HELD, FIRST)
 def _(town: Town) -> None:
     town.revert(backward(town, f"{town.changed}^"))
+
+
+@tell("a backward merge takes back what main has", HELD, FIRST)
+def _(town: Town) -> None:
+    town.branch("mine", f"{town.changed}^")
+    text = town.ingress.work / BILLING
+    town.ingress.work.joinpath("README.md").write_text(text.name)
+    town.git("add", "-A")
+    town.git("commit", "-qm", "Mine")
+    town.git("merge", "-q", "-s", "ours", "-m", "Mine wins", "origin/main")
+    town.push()
 
 
 @tell("our commit is picked again onto the same content", WRITE, SECOND)

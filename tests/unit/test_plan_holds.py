@@ -190,3 +190,33 @@ def test_a_policy_is_part_of_the_wish(bench: Bench) -> None:
     bench.run(claims(wanted(stricter)))
     bench.revert()
     assert ops(bench.plan(claims(wanted(stricter)))) == [("hold", "orders", "WHF208")]
+
+
+def upgraded(bench: Bench) -> None:
+    """Another version of us renders the same wishes with other bytes."""
+    old = bench.render
+
+    def newer(*args: object) -> object:
+        files = old.unit(*args)  # type: ignore[arg-type]
+        return replace(files, wish=files.wish + b"- {added: by-an-upgrade}\n")
+
+    bench.render = replace(old, version=2, unit=newer)  # type: ignore[arg-type]
+
+
+def test_a_comment_is_no_decision_after_an_upgrade_either(bench: Bench) -> None:
+    bench.person({WISH: bench.files[WISH] + b"# looks fine\n"})
+    upgraded(bench)
+    made = bench.plan(claims(wanted()))
+    assert [row.op for row in made.rows] == ["update"]
+
+
+def test_an_upgrade_ends_no_hold_on_what_a_forge_squashed_without_our_words(
+    bench: Bench,
+) -> None:
+    bench.run(claims(weights(90, 10)))
+    made = bench.commits.pop()
+    bench.commits.append(replace(made, ours=False, renderer=0, author="Forge"))
+    bench.revert()
+    assert ops(bench.plan(claims(weights(90, 10)))) == [("hold", "orders", "WHF208")]
+    upgraded(bench)
+    assert ops(bench.plan(claims(weights(90, 10)))) == [("hold", "orders", "WHF208")]

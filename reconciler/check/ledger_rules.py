@@ -126,8 +126,9 @@ def _served(
     if entry is None or entry.owner is None or entry.owner.unit != unit.header.unit:
         what = f"serves {key}, which the ledger does not give to it"
         yield finding(Code.SERVED_NOT_OWNED, unit.path, what)
-    elif served.draining != (entry.state is PortState.DRAINING):
-        what = f"serves {key} as {'draining' if served.draining else 'active'}, {entry.path} says {entry.state}"
+    elif served.draining and entry.state is not PortState.DRAINING:
+        # The other way round is a revert of a move: the port that comes back still drains.
+        what = f"serves {key} as draining, {entry.path} says {entry.state}"
         yield finding(Code.SERVED_NOT_OWNED, unit.path, what)
     elif unit.placement is not None:
         name, owner = _route(unit, key), entry.owner

@@ -133,6 +133,22 @@ def a_move_and_its_revert(ingress: Ingress) -> None:
 
 
 @story
+def a_move_that_is_over_and_taken_back_by_command(ingress: Ingress) -> None:
+    ingress.expose("eu1", "orders", annotations=asking(20030))
+    without = ingress.show("wharfinger.yaml").replace(
+        "    ports:", "    proof: off\n    ports:"
+    )
+    ingress.commit({"wharfinger.yaml": without.encode()}, "Prove nothing")
+    by_pass(ingress)
+    by_pass(ingress)
+    assert "state: released" in ingress.show("ports/public/20010.yaml")
+    ingress.git("branch", "-f", "base", "main", at=ingress.remote)
+    done = here(ingress, "revert", "eu1/shop/orders", "--reason", "slow")
+    assert done.code == 0, done.err
+    assert "state: draining" in ingress.show("ports/public/20010.yaml")
+
+
+@story
 def a_release(ingress: Ingress) -> None:
     (ingress.clusters / "eu1" / "orders.yaml").unlink()
     by_pass(ingress)

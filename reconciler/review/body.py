@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reconciler.codes import Code
 from reconciler.markdown import cell, table
 from reconciler.model.plans import Op, Proposal, ProposalKind, Row
+from reconciler.printable import one_line
 from reconciler.review.forge import CLOSED_MARK, MARK
 
 _SYMBOLS = {
@@ -28,10 +29,12 @@ _WORDS = {
     Op.UPDATE: "changed",
     Op.DELETE: "removed",
     Op.RELEASE: "released",
-    Op.WITHHOLD: "above the budget",
+    Op.WITHHOLD: "to be removed, above the budget",
 }
 LOUD = (Op.DELETE, Op.RELEASE, Op.WITHHOLD)
 _MOST_LOUD = 40
+_LONGEST_CELL = 160
+_LEAST = 1_200  # characters that must be left beside the trailers
 _TITLES = ("", "Workload", "Route", "Address", "Why")
 
 
@@ -52,66 +55,109 @@ class Story:
 
 
 def request_body(proposal: Proposal, story: Story, longest: int) -> str:
-    """The body of a request, at most `longest` characters."""
-    rows = list(proposal.rows)
+    """The body of a request, at most `longest` characters (which are 4,000 or more).
+
+    Trailers that do not fit are left out whole: half of them would say nothing.
+    """
+    head = f"{MARK}\n\n{_headline(proposal)}"
     tail = f"{_promises(proposal, story)}\n\n{story.trailers}".rstrip() + "\n"
-    head = [MARK, *_caution(rows), _headline(proposal)]
-    for shown, detail in (
-        (len(rows), True),
-        (len(rows), False),
-        (200, False),
-        (20, False),
-    ):
-        parts = [*head, *_rows(rows, shown)]
-        left = longest - len("\n\n".join([*parts, "", tail]))
-        diff = _details(story.diff, left - 40) if detail else ""
-        body = "\n\n".join([*parts, *([diff] if diff else []), tail])
-        if len(body) <= longest and (diff or not detail or not story.diff):
-            return body
-    return "\n\n".join([MARK, _headline(proposal), tail])[:longest]
+    if len(head) + len(tail) + _LEAST > longest:
+        tail = f"{_promises(proposal, story)}\n"
+    room = longest - len(head) - len(tail) - 4
+    caution = _caution(proposal, room // 2)
+    room -= len(caution) + 2
+    rows = _rows(proposal, room)
+    room -= len(rows) + 2
+    diff = _details(story.diff, room)
+    start = f"{MARK}\n\n{caution}\n\n{_headline(proposal)}" if caution else head
+    return "\n\n".join(part for part in (start, rows, diff, tail) if part)
 
 
-def _caution(rows: Sequence[Row]) -> list[str]:
-    loud = [row for row in rows if row.op in LOUD or row.code is Code.MOVED]
+def _short(text: str) -> str:
+    return cell(one_line(text, _LONGEST_CELL))
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _is_loud(row: Row, kind: ProposalKind) -> bool:
+    """Whether a row closes or moves what clients may use; a rewrite keeps every address."""
+    if kind is ProposalKind.REWRITES:
+        return False
+    return row.op in LOUD or row.code is Code.MOVED
+
+
+def _caution(proposal: Proposal, room: int) -> str:
+    loud = [row for row in proposal.rows if _is_loud(row, proposal.kind)]
     if not loud:
-        return []
-    lines = ["> [!CAUTION]", "> Merging closes or moves what clients may be using:"]
-    for row in loud[:_MOST_LOUD]:
-        lines.append(
-            f"> - **{cell(_address(row) or 'no port')}** of {cell(_workload(row))}: "
-            f"{cell(row.reason)}"
-        )
-    if len(loud) > _MOST_LOUD:
-        lines.append(f"> - and {len(loud) - _MOST_LOUD} more, see the files")
-    return ["\n".join(lines)]
+        return ""
+    lines = [
+        f"> - **{_short(_address(row) or 'no port')}** of {_short(_workload(row))}: "
+        f"{_short(row.reason)}"
+        for row in loud[:_MOST_LOUD]
+    ]
+    kept = _fitting(lines, room - 160)
+    head = [
+        "> [!CAUTION]",
+        "> Merging closes or moves what clients may be using:",
+        ">",
+    ]
+    if kept < len(loud):
+        lines[kept:] = [f"> - and {len(loud) - kept} more, see the files"]
+    return "\n".join([*head, *lines])
+
+
+def _fitting(lines: Sequence[str], room: int) -> int:
+    """How many lines, each with its end, fit into `room` characters."""
+    for count, line in enumerate(lines):
+        room -= len(line) + 1
+        if room < 0:
+            return count
+    return len(lines)
 
 
 def _headline(proposal: Proposal) -> str:
     counts = Counter(row.op for row in proposal.rows)
-    told = [f"{counts[op]} {word}" for op, word in _WORDS.items() if counts[op]]
+    words = dict(_WORDS)
+    if proposal.kind is ProposalKind.REWRITES:
+        words[Op.WITHHOLD] = "to be rendered anew"
+    told = [f"{counts[op]} {word}" for op, word in words.items() if counts[op]]
+    follows = proposal.kind is ProposalKind.FOLLOW
+    nothing = "present addresses" if follows else "preparation of the gateway"
     units = len({pair.unit for pair in proposal.pairs})
-    files = len(proposal.draft.writes)
-    what = " · ".join(told) or "preparation of the gateway"
-    return f"**{what}** — {units} workloads, {files} files"
+    sizes = [_many(units, "workload")] if units else []
+    sizes.append(_many(len(proposal.draft.writes), "file"))
+    return f"**{' · '.join(told) or nothing}** — {', '.join(sizes)}"
 
 
-def _rows(rows: Sequence[Row], shown: int) -> list[str]:
-    if not rows:
-        return []
+def _rows(proposal: Proposal, room: int) -> str:
+    if not proposal.rows:
+        return ""
+    symbols = dict(_SYMBOLS)
+    if proposal.kind is ProposalKind.REWRITES:
+        symbols[Op.WITHHOLD] = "~ render"
     cells = [
         (
-            _SYMBOLS.get(row.op, str(row.op)),
-            _workload(row),
-            row.route or "",
-            _address(row),
-            f"{row.reason} ({row.code})",
+            symbols.get(row.op, str(row.op)),
+            *(
+                one_line(text, _LONGEST_CELL)
+                for text in (_workload(row), row.route or "", _address(row))
+            ),
+            f"{one_line(row.reason, _LONGEST_CELL)} ({row.code})",
         )
-        for row in rows[:shown]
+        for row in proposal.rows
     ]
-    text = table(_TITLES, cells)
-    if len(rows) > shown:
-        text += f"\n\n{len(rows) - shown} more rows are not shown; the files have all."
-    return [text]
+    lines = table(_TITLES, cells).split("\n")
+    kept = _fitting(lines, room - 80)
+    if kept < 3:
+        return f"{_many(len(cells), 'row')} not shown; the files have all."
+    text = "\n".join(lines[:kept])
+    if kept < len(lines):
+        text += (
+            f"\n\n{_many(len(lines) - kept, 'more row')} not shown; the files have all."
+        )
+    return text
 
 
 def _workload(row: Row) -> str:
@@ -128,14 +174,8 @@ def _details(diff: Sequence[str], room: int) -> str:
     """The folded diff, as much of it as there is room for; a fence is always closed."""
     opening = "<details><summary>What changes, by object</summary>\n\n```diff\n"
     closing = "\n```\n\n</details>"
-    room -= len(opening) + len(closing) + 60
-    kept: list[str] = []
-    for line in diff:
-        safe = line.replace("```", "'''")
-        room -= len(safe) + 1
-        if room < 0:
-            break
-        kept.append(safe)
+    safe = [line.replace("```", "'''") for line in diff[:room]] if room > 0 else []
+    kept = safe[: _fitting(safe, room - len(opening) - len(closing) - 60)]
     if not kept:
         return ""
     if len(kept) < len(diff):
@@ -144,30 +184,47 @@ def _details(diff: Sequence[str], room: int) -> str:
 
 
 def _promises(proposal: Proposal, story: Story) -> str:
-    after = {
-        ProposalKind.DELETIONS: "the routes are removed, and their ports become free after "
-        f"{story.quarantine}",
-        ProposalKind.REWRITES: "the gateway gets the same routes, written anew",
-        ProposalKind.FOLLOW: "traffic follows the present addresses; no wish changes",
-    }.get(
-        proposal.kind,
-        "host and port are written onto each VirtualService as soon as traffic really flows",
-    )
+    ops = {row.op for row in proposal.rows}
+    frees = bool(ops & set(LOUD)) and proposal.kind is not ProposalKind.REWRITES
+    undo = "revert the merge: that holds the units as they were, on the ports they had"
+    if frees:
+        undo += f", which stay reserved for {story.quarantine}"
     merging = (
         "It merges by itself once the branch's rules are met."
         if story.merges
         else "It never merges by itself."
     )
-    return "\n".join(
-        [
-            f"**After the merge** {story.engine} the files, and {after}.",
-            "**To undo it** revert the merge: that holds the units as they were, and their "
-            f"ports stay theirs. A port that was let go stays reserved for {story.quarantine}.",
-            "**To decline** close it: the same wish is not proposed again. **To change it** "
-            "push a commit: the branch is then left to you.",
-            merging,
-        ]
-    ).replace("\n", "  \n")
+    lines = [
+        f"**After the merge** {story.engine} the files{_after(proposal, ops, story)}.",
+        f"**To undo it** {undo}.",
+        "**To decline it** close it: the same wish is not proposed again.",
+        "**To change it** push a commit: the branch is then left to you.",
+        merging,
+    ]
+    if proposal.kind is ProposalKind.FOLLOW:
+        del lines[2]
+    return "  \n".join(lines)
+
+
+def _after(proposal: Proposal, ops: set[Op], story: Story) -> str:
+    """What follows, by what the rows do."""
+    match proposal.kind:
+        case ProposalKind.REWRITES:
+            return "; the gateway gets the same routes, written anew"
+        case ProposalKind.FOLLOW:
+            return "; traffic follows the present addresses, no wish changes"
+    told = ""
+    if not ops or ops & {Op.CREATE, Op.UPDATE}:
+        told += (
+            "; host and port are written onto each VirtualService as soon as traffic "
+            "really flows"
+        )
+    closed = "removed routes close" if ops & set(LOUD) else ""
+    if any(row.code is Code.MOVED for row in proposal.rows):
+        closed = f"{closed}, left addresses too" if closed else "left addresses close"
+    if closed:
+        told += f"; {closed}, and their ports stay reserved for {story.quarantine}"
+    return told
 
 
 def closed_body(reason: str) -> str:

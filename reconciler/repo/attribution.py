@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 from reconciler.repo.objects import Repo, changed
@@ -34,9 +35,13 @@ class Change(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Messages whose digests match what a commit did; several for a merge of our commits."""
+    """Messages whose digests match what a commit did; several for a merge of our commits.
+
+    `paths` are those of a merge that are ours, from the repository's root; `None` means all.
+    """
 
     trailers: tuple[Trailers, ...]
+    paths: frozenset[bytes] | None = None
 
     @property
     def renderer(self) -> int:
@@ -67,9 +72,10 @@ class Judge:
         own = _matching(commit, lines) if _may_be_ours(commit) else None
         if own is not None:
             return Attribution((own,))
-        if len(commit.parent_ids) == 2:
-            return _merge_of_ours(repo, commit, lines)
-        return None
+        if len(commit.parent_ids) < 2:
+            return None
+        whole = len(commit.parent_ids) == 2 and _merge_of_ours(repo, commit, lines)
+        return whole or _part_of_merge(repo, commit, lines)
 
     def says(self, commit: Any, digest: str, keys: tuple[str, ...]) -> bool:
         """Whether a commit of ours says that it makes the change of this digest."""
@@ -132,3 +138,60 @@ def _merge_of_ours(
         commit = parent
     branch = {(path, *ids) for path, ids in total.items() if ids[0] != ids[1]}
     return Attribution(tuple(found)) if found and branch == set(lines) else None
+
+
+def _part_of_merge(
+    repo: Repo, merge: Any, lines: Sequence[DiffLine]
+) -> Attribution | None:
+    """The paths of a merge that commits of ours alone changed, on one side, as the merge has them.
+
+    Main merged backward, or a request with a note of somebody beside it: what people did there
+    must not make ours look like theirs.
+    """
+    first, *others = merge.parent_ids
+    sides = [_side(repo, first, other) for other in others]
+    told = {path: (old, new) for path, old, new in lines}
+    ours = {
+        path
+        for side in sides
+        for path, ids in side.total.items()
+        if told.get(path) == ids and path not in side.foreign
+    }
+    ours -= {path for path in ours if sum(path in each.total for each in sides) > 1}
+    trailers = tuple(
+        each for side in sides for each, paths in side.messages if paths & ours
+    )
+    return Attribution(trailers, frozenset(ours)) if ours else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a merge since the base: what it did, what others did, and our messages."""
+
+    total: dict[bytes, tuple[str, str]]
+    foreign: set[bytes]
+    messages: list[tuple[Trailers, set[bytes]]]
+
+
+def _side(repo: Repo, first: Any, tip: Any) -> _Side:
+    """A side by its own first parents; empty where it is long or has nothing of ours."""
+    side = _Side({}, set(), [])
+    base, commits = repo.merge_base(first, tip), [repo[tip]]
+    while commits[-1].id != base:
+        if not commits[-1].parent_ids or len(commits) > _LONGEST_BRANCH:
+            return side
+        commits.append(repo[commits[-1].parent_ids[0]])
+    if not any(_may_be_ours(commit) for commit in commits[:-1]):
+        return side
+    for commit, parent in pairwise(commits):
+        own = list(changed(repo, parent.tree, commit.tree))
+        paths = {path for path, _, _ in own}
+        alone = len(commit.parent_ids) == 1 and _may_be_ours(commit)
+        trailers = _matching(commit, own) if alone else None
+        if trailers is None:
+            side.foreign.update(paths)
+        else:
+            side.messages.append((trailers, paths))
+        for path, old, new in own:
+            side.total[path] = (old, side.total.get(path, (ABSENT, new))[1])
+    return side

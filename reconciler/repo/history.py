@@ -153,14 +153,27 @@ class HistoryReader:
             if claim is None:
                 yield each.fact
             elif index >= by_digest_from or self._judge.signed(claim, keys):
-                yield replace(
-                    each.fact,
-                    ours=True,
-                    renderer=claim.renderer,
-                    released=claim.released,
-                )
+                yield from self._split(each.fact, claim)
             else:
                 yield each.fact
+
+    def _split(self, fact: CommitFact, claim: Attribution) -> Iterator[CommitFact]:
+        """A commit of ours; of a merge that others have a part in two facts, theirs first."""
+        ours, theirs = list[FileChange](), list[FileChange]()
+        for change in fact.changes:
+            path = f"{self._prefix}{change.path}".encode("utf-8", "surrogateescape")
+            is_ours = claim.paths is None or path in claim.paths
+            (ours if is_ours else theirs).append(change)
+        if theirs:
+            yield replace(fact, changes=tuple(theirs))
+        if ours or not theirs:
+            yield replace(
+                fact,
+                ours=True,
+                renderer=claim.renderer,
+                released=claim.released,
+                changes=tuple(ours),
+            )
 
     def _first_key(self, repo: Repo, keys: tuple[str, ...]) -> int:
         """Where commits are old enough to be judged by digest alone.

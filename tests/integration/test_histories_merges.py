@@ -127,7 +127,7 @@ def _(town: Town) -> None:
     town.wish(SECOND_WISH)
 
 
-@tell("our request is merged with a foreign file, the owner returns", HELD, THIRD)
+@tell("our request is merged with a foreign file, the owner returns", WRITE, SECOND)
 def _(town: Town) -> None:
     request(town)
     town.git("checkout", "-q", "request")
@@ -244,8 +244,8 @@ def _(town: Town) -> None:
 
 @tell(
     "main with work of others is merged backward, the owner returns",
-    HELD,
-    SECOND,
+    WRITE,
+    FIRST,
 )
 def _(town: Town) -> None:
     backward(town, f"{town.changed}^", foreign=True)

@@ -37,14 +37,14 @@ def command(cluster: str, cluster_id: str, target: Target) -> None:
         return () if data is None else (FileWrite(path=path, data=data),)
 
     made = commit(
-        target.open(author=author()),
+        target.open_side(author()),
         f"Accept {cluster_id[:80]} as cluster {cluster}",
         writes,
     )
     if made is None:
         click.echo(f"{cluster_id} is accepted already")
         return
-    click.echo(f"accepted {cluster_id} as {cluster} ({made[:10]})")
+    click.echo(f"accepted {cluster_id} as {cluster} {made}")
     click.echo("the next pass takes it over")
 
 

@@ -52,6 +52,6 @@ def command(
         is_same = there is not None and there.data == data
         return () if is_same else (FileWrite(path=path, data=data),)
 
-    made = commit(target.open(author=person), f"Hold {unit}", writes)
-    how = f"({made[:10]})" if made else "already, in the same words"
+    made = commit(target.open_side(person), f"Hold {unit}", writes)
+    how = str(made) if made else "already, in the same words"
     click.echo(f"{unit} is held by {path} {how}")

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from reconciler.errors import Conflict, Usage
+from reconciler.cli.proposing import Made, propose
+from reconciler.codes import Code
+from reconciler.errors import Blocked, Conflict, Usage
 from reconciler.model.repository import CommitDraft, CommitId, FileWrite, Head
 from reconciler.model.units import UnitId
 from reconciler.names import is_cluster_name, is_dns_name, is_label, unit_named
 from reconciler.repo import Repository
+from reconciler.repo.side_branch import SideBranch
 
 _ATTEMPTS = 5
 
@@ -72,21 +75,28 @@ def _git(key: str) -> str:
 
 
 def commit(
-    repository: Repository,
+    repository: SideBranch,
     subject: str,
     writes: Callable[[Head], Sequence[FileWrite]],
-) -> CommitId | None:
+) -> Made | None:
     """One commit with what `writes` makes of HEAD, `None` where it makes nothing.
 
     Somebody else's push in between is no reason to bother a person: it is made again on the
-    new HEAD, a few times, then it is a Conflict.
+    new HEAD, a few times, then it is a Conflict. A branch that refuses it gets it as a request.
     """
 
     def draft() -> CommitDraft | None:
         made = tuple(writes(repository.head()))
         return _draft(subject, "", made) if made else None
 
-    return _pushed(repository, draft)
+    try:
+        made = _pushed(repository, draft)
+    except Blocked as exc:
+        refused = draft() if Code.PUSH_REFUSED in exc.what else None
+        if refused is None:
+            raise
+        return propose(repository, refused, datetime.now(UTC))
+    return Made(commit=made) if made is not None else None
 
 
 def say(repository: Repository, subject: str, body: str) -> CommitId:

@@ -7,6 +7,7 @@ import click
 from reconciler.cli.options import Target, output_option, repository_options
 from reconciler.cli.passes import show
 from reconciler.cli.people import author, commit, hold_path, parse_unit
+from reconciler.cli.proposing import Made
 from reconciler.cli.reconcile import release_pass
 from reconciler.cli.report_output import tell
 from reconciler.errors import Usage, worst
@@ -25,7 +26,9 @@ def command(unit: str, target: Target, output: str) -> None:
     path = hold_path(unit)
     removed = _remove(target, unit, path)
     if removed:
-        click.echo(f"removed {path} ({removed[:10]})", err=True)
+        click.echo(f"removed {path} {removed}", err=True)
+    if removed and removed.at:
+        return
     is_unit = unit.count("/") == 2
     if removed and not is_unit:
         click.echo("the next pass commits what was held")
@@ -42,10 +45,10 @@ def command(unit: str, target: Target, output: str) -> None:
     raise click.exceptions.Exit(worst(result.exits))
 
 
-def _remove(target: Target, unit: str, path: str) -> str | None:
+def _remove(target: Target, unit: str, path: str) -> Made | None:
     """Commit the removal of a hold file; `None` when there is none."""
 
     def writes(head: Head) -> tuple[FileWrite, ...]:
         return (FileWrite(path=path, data=None),) if path in head.files else ()
 
-    return commit(target.open(author=author()), f"Release {unit}", writes)
+    return commit(target.open_side(author()), f"Release {unit}", writes)

@@ -12,16 +12,16 @@ import click
 
 from reconciler.audit.subjects import UnitSubject, parse_subject
 from reconciler.audit.undoing import Ground, Undone, needed, undo, wish_changes
-from reconciler.cli.asking import SETTINGS, known_clusters, known_gateways
+from reconciler.cli.asking import known_clusters, known_gateways
 from reconciler.cli.options import Target, option, output_option, repository_options
 from reconciler.cli.output import print_json
 from reconciler.cli.people import author
+from reconciler.cli.proposing import Made, propose, review_of
 from reconciler.errors import Conflict, Usage
 from reconciler.model.repository import CommitDraft, CommitFact, CommitId, Head
 from reconciler.printable import one_line, printable
 from reconciler.repo.side_branch import SideBranch
 from reconciler.settings import API_VERSION, ReviewMode
-from reconciler.settings_file import parse
 
 _ATTEMPTS = 5
 _DRY = "--dry-run"  # no branch can have this name
@@ -43,7 +43,7 @@ class _Done:
     undone: tuple[Undone, ...]
     patch: str = ""
     commit: CommitId | None = None
-    branch: str = ""
+    at: str = ""  # the request or the branch that proposes it
 
 
 @click.command("revert")
@@ -57,7 +57,7 @@ class _Done:
     "--push-to",
     default="",
     metavar="BRANCH",
-    help="Push to a new branch for a pull request, not to the branch itself.",
+    help="Name the new branch that proposes it [under review: always proposed].",
 )
 @output_option
 def command(
@@ -82,7 +82,7 @@ def command(
             continue
         _show(done, output)
         if done.commit:
-            _hints(repository, asked, push_to)
+            _hints(asked, done)
         return
 
 
@@ -97,12 +97,11 @@ def _once(repository: SideBranch, asked: _Asked, reason: str, push_to: str) -> _
         return _Done(
             asked=asked, undone=undone, patch=patch.decode("utf-8", "backslashreplace")
         )
-    if push_to:
-        made = repository.propose([draft], head.commit, push_to, now)
-    else:
-        made = repository.push([draft], head.commit, "", now)
-    branch = push_to or repository.remote.branch
-    return _Done(asked=asked, undone=undone, commit=made, branch=branch)
+    if push_to or review_of(repository)[0] is not ReviewMode.DIRECT:
+        made = propose(repository, draft, now, push_to)
+        return _Done(asked=asked, undone=undone, commit=made.commit, at=made.at)
+    commit = repository.push([draft], head.commit, "", now)
+    return _Done(asked=asked, undone=undone, commit=commit)
 
 
 def _asked(repository: SideBranch, what: str) -> _Asked:
@@ -175,7 +174,7 @@ def _show(done: _Done, output: str) -> None:
             "kind": "Revert",
             "undone": {"commit": asked.commit.id, "subject": asked.commit.subject},
             "commit": done.commit,
-            "branch": done.branch or None,
+            "proposed": done.at or None,
             "units": units,
             "patch": done.patch or None,
         }
@@ -184,18 +183,15 @@ def _show(done: _Done, output: str) -> None:
     click.echo(done.patch, nl=False)
     told = [f"{each.unit}: {each.text}" for each in done.undone]
     if done.commit:
-        where = f"in {done.commit[:10]} on {done.branch}"
-        told.append(f"reverted {asked.commit.id[:10]} {where}")
+        made = Made(commit=done.commit, at=done.at)
+        told.append(f"reverted {asked.commit.id[:10]} {made}")
     for line in told:
         click.echo(printable(line), err=bool(done.patch))
 
 
-def _hints(repository: SideBranch, asked: _Asked, push_to: str) -> None:
+def _hints(asked: _Asked, done: _Done) -> None:
     """What happens next, on stderr."""
-    if push_to:
-        click.echo(
-            "open a pull request of that branch; nothing happens before", err=True
-        )
+    if done.at:
         return
     if not asked.commit.ours:
         click.echo(
@@ -207,10 +203,3 @@ def _hints(repository: SideBranch, asked: _Asked, push_to: str) -> None:
         f"`wharfinger release {asked.units[0]}` ends that",
         err=True,
     )
-    data = repository.paths.file(SETTINGS)
-    try:
-        mode = parse(data).review.mode if data is not None else ReviewMode.DIRECT
-    except Usage:
-        return
-    if mode is not ReviewMode.DIRECT:
-        click.echo("--push-to BRANCH would have proposed it for review", err=True)

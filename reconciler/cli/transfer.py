@@ -49,8 +49,8 @@ def command(place: str, unit: str, target: Target, cancel: bool) -> None:
         return () if is_same else (FileWrite(path=path, data=data),)
 
     what = f"Transfer {place} to {to}" if to is not None else f"Keep {place}"
-    made = commit(target.open(author=author()), what, writes)
-    how = f"({made[:10]})" if made else "already"
+    made = commit(target.open_side(author()), what, writes)
+    how = str(made) if made else "already"
     if to is None:
         click.echo(f"{path} names no other unit {how}")
         return

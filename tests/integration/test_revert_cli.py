@@ -280,7 +280,7 @@ def test_a_side_branch_is_for_a_pull_request(ingress: Ingress) -> None:
     tip = ingress.tip()
     done = ingress.run("revert", UNIT, "--push-to", "undo/orders")
     assert done.code == 0, done.err
-    assert "open a pull request" in done.err
+    assert "no request was opened for undo/orders" in done.err
     assert ingress.tip() == tip
     parent = ingress.git("rev-parse", "undo/orders~1", at=ingress.remote).strip()
     assert parent == tip

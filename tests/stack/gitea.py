@@ -259,11 +259,12 @@ class Gitea:
 
         Gitea learns of a pushed branch a little after the push was answered.
         """
-        wait_until(lambda: self._knows(remote, head), f"branch {head} is known")
+        wait_until(lambda: self.knows(remote, head), f"branch {head} is known")
         request = {"head": head, "base": "main", "title": title, "body": body}
         return int(self.api("POST", f"/repos/{remote.slug}/pulls", request)["number"])
 
-    def _knows(self, remote: GitRemote, branch: str) -> bool:
+    def knows(self, remote: GitRemote, branch: str) -> bool:
+        """Whether Gitea has noticed that a branch was pushed."""
         # Asked for a branch of a repository that it still holds for empty, it panics.
         if self.api("GET", f"/repos/{remote.slug}")["empty"]:
             return False

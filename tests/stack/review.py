@@ -35,6 +35,8 @@ class Review(Ingress):
         self.git("checkout", "-q", "-B", "main")
         self.environment["WHARFINGER_REPO"] = self.origin.url_of(self.bot)
         self.commit({"wharfinger.yaml": self.settings(**overrides)}, "Set up")
+        # While it still holds the repository for empty, its hook refuses the next push.
+        wait_until(lambda: self.gitea.knows(self.origin, "main"), "main is known")
         self.cluster("eu1")
         self.expose("eu1", "orders")
         return self
@@ -48,7 +50,7 @@ class Review(Ingress):
     def passes(self, code: int = 0, *args: str, **environment: str) -> Done:
         """`reconcile -o json` that must end with a code."""
         done = self.reconcile(*args, **environment)
-        assert done.code == code, (done.code, done.out, done.err)
+        assert done.code == code, f"{done.code}: {done.err}\n{done.out}"
         return done
 
     def pulls(self, state: str = "open") -> list[dict[str, Any]]:

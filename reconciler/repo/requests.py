@@ -232,19 +232,29 @@ class Branches:
     def _move(self, branch: str, tip: CommitId, expected: CommitId) -> None:
         with self._clone.lock() as lock:
             result = self._git.push(tip, expected, branch, lock)
-            if result.accepted or self._arrived(branch, tip, lock):
+            if result.accepted:
                 return
-        raise self._failed(branch, result)
+            arrived = self._arrived(branch, tip, lock)
+        if not arrived:
+            raise self._failed(branch, result, is_known=arrived is not None)
 
-    def _arrived(self, branch: str, tip: CommitId, lock: int) -> bool:
-        """Whether the branch is where it should be: answers get lost, and words differ."""
+    def _arrived(self, branch: str, tip: CommitId, lock: int) -> bool | None:
+        """Whether the branch is where it should be: answers get lost, and words differ.
+
+        `None` when the remote does not say.
+        """
         ref = f"refs/heads/{branch}"
         ended, found = self._git.tips(ref, lock)
-        return ended.code == 0 and found.get(ref, "") == tip
+        return found.get(ref, "") == tip if ended.code == 0 else None
 
-    def _failed(self, branch: str, result: PushResult) -> ReconcileError:
+    def _failed(
+        self, branch: str, result: PushResult, *, is_known: bool
+    ) -> ReconcileError:
         if result.refusal is None:
-            return self._git.failure(result.ended, f"branch {branch} was not pushed")
+            what = f"branch {branch} was not pushed"
+            if not is_known:
+                what = f"nobody knows whether branch {branch} was pushed"
+            return self._git.failure(result.ended, what)
         if "stale info" in result.refusal:
             return Conflict(
                 f"{Code.PUSH_CONFLICT}: branch {branch} moved while this pass looked at it",

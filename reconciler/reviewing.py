@@ -192,7 +192,10 @@ class Requests:
                 engine=_engine(self.settings),
             ),
         )
-        branches = self.branches(head, undecided(plan))
+        try:
+            branches = self._with_leftovers(plan, head)
+        except (Unavailable, Unauthorised, Blocked) as exc:
+            return Reviewed(failures=(exc,))
         outcomes: list[Outcome] = []
         failures: list[ReconcileError] = []
         for action in decide(plan.proposals, branches, self.settings.review.max_open):
@@ -204,6 +207,28 @@ class Requests:
                 failures.append(exc)
                 break
         return Reviewed(outcomes=tuple(outcomes), failures=tuple(failures))
+
+    def _with_leftovers(self, plan: Plan, head: Head) -> dict[str, Branch]:
+        """All branches; those without a request are told from what people declined.
+
+        A pass that ended between two steps leaves them, and what people closed may be reopened.
+        """
+        found = self.branches(head, undecided(plan))
+        for group in found.keys() - {each.group for each in plan.proposals}:
+            branch = found[group]
+            if branch.request is None and branch.decided and not branch.spent:
+                found[group] = replace(branch, left=self._is_left(branch))
+        return found
+
+    def _is_left(self, branch: Branch) -> bool:
+        if branch.offered is None or self.forge is None:
+            return False
+        tip = branch.offered.tip
+        closed = self.forge.closed_requests(self.prefix + branch.group)
+        newest = next((each for each in closed if each.head == tip), None)
+        if newest is None:
+            return True
+        return newest.ours_closed or newest.state is RequestState.MERGED
 
 
 def _done(desk: Desk, action: Action) -> Outcome:

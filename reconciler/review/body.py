@@ -232,10 +232,15 @@ def closed_body(reason: str) -> str:
     return f"{MARK}\n{CLOSED_MARK}\n\nClosed by Wharfinger: {reason}. This declines nothing.\n"
 
 
-def edited_comment(url: str) -> str:
-    """What is said once on a request that other people changed."""
+def edited_mark(tip: str) -> str:
+    """Names the commit of people that a comment speaks of."""
+    return f"<!-- wharfinger:edited {tip} -->"
+
+
+def edited_comment(url: str, tip: str) -> str:
+    """What is said once on a request that other people changed; `tip` is their commit."""
     return (
-        f"{MARK}\nThis branch has changes that are not Wharfinger's, so it is left to you: "
+        f"{MARK}\n{edited_mark(tip)}\nThis branch has changes that are not Wharfinger's, so it is left to you: "
         f"merge or close it. To have it built again, remove the label of this request.\n\n"
         f"<sub>{url}</sub>\n"
     )

@@ -8,7 +8,8 @@ yes      | open, foreign changes         | left to people
 yes      | none, or a leftover of ours   | opened, while fewer than `maxOpen` are
 no       | open, all of it decided       | closed: superseded or no longer wanted
 no       | open, something not observed  | kept
-no       | a leftover that HEAD has      | swept
+no       | a leftover that HEAD has, or  | swept
+         | that people never declined    |
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Branch:
     request: Request | None = None
     decided: bool = True  # whether this pass observed all that it is about
     spent: bool = False  # whether HEAD has all of its files already
+    left: bool = False  # without a request that people closed: a lost step's rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def _rest(branch: Branch) -> Action | None:
     if branch.offered is not None and not branch.offered.ours:
         step = Step.EDITED if branch.request is not None else None
     elif branch.request is None:
-        step = Step.SWEPT if branch.spent else None
+        step = Step.SWEPT if branch.spent or branch.left else None
     else:
         step = Step.CLOSED if branch.decided else Step.KEPT
     return Action(step=step, group=branch.group, branch=branch) if step else None

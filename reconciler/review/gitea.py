@@ -1,6 +1,7 @@
 """Gitea and Forgejo: pull requests as at GitHub, with habits of their own (does I/O).
 
 just after a push the branch is not known yet (404)     -> asked again for a few seconds
+while a request comes or goes their whole list is a 404 -> asked again for a few seconds
 whether it can be merged is found out in the background -> 405 until then, asked again
 "when checks succeed" waits even when nothing is missing,
 and does not look at the head that it is given          -> tried last, after a look of ours
@@ -11,10 +12,11 @@ closed requests cannot be asked for by branch           -> the newest ones are l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.errors import Unavailable
+from reconciler.codes import Code
+from reconciler.errors import Blocked, Unavailable
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request, RequestState
 from reconciler.review.forge import RequestText, shaped, unlike
@@ -23,7 +25,9 @@ from reconciler.review.pulls import PullRequests
 
 WRITES_A_MINUTE = 600
 _PAGE = 50
+_OPEN_PAGES = 50
 _CLOSED_PAGES = 6
+_LOOKS = 8  # tries to list requests, half a second apart
 _PATIENCE = 20  # tries, half a second apart
 _COLOUR = "#4a6fa5"
 
@@ -44,7 +48,9 @@ class Gitea(PullRequests):
     def open_requests(self, prefix: str) -> Sequence[Request]:
         """All open requests into our branch whose own branch has this prefix."""
         self._closed = None
-        items = self._http.pages(f"{self._at}/pulls", state="open", limit=_PAGE)
+        items, is_whole = self._listed(_OPEN_PAGES, state="open")
+        if not is_whole:
+            raise Unavailable(f"more than {_OPEN_PAGES * _PAGE} pull requests are open")
         found = [
             each
             for each in self._requests(items)
@@ -56,22 +62,33 @@ class Gitea(PullRequests):
     def closed_requests(self, branch: str) -> Sequence[Request]:
         """Merged and closed requests of one branch among the newest few hundred."""
         if self._closed is None:
-            self._closed = self._requests(self._newest_closed())
+            items, _ = self._listed(_CLOSED_PAGES, state="closed", sort="recentupdate")
+            self._closed = self._requests(items)
         return [each for each in self._closed if each.branch == branch]
 
-    def _newest_closed(self) -> list[Any]:
+    def _listed(self, most: int, **query: str) -> tuple[list[Any], bool]:
+        """Items of some pages of requests, and whether these are all."""
         found: list[Any] = []
-        for page in range(1, _CLOSED_PAGES + 1):
-            path = f"{self._at}/pulls"
-            answer = self._http.get(
-                path, state="closed", sort="recentupdate", limit=_PAGE, page=page
-            )
-            if not isinstance(answer.body, list):
-                raise Unavailable("the list of closed pull requests is none")
+        for page in range(1, most + 1):
+            answer = self._look(page, query)
             found += answer.body
-            if not answer.body:
-                break
-        return found
+            total = answer.headers.get("x-total-count", "")
+            if not answer.body or (total.isdecimal() and len(found) >= int(total)):
+                return found, True
+        return found, False
+
+    def _look(self, page: int, query: Mapping[str, str]) -> Answer:
+        path = f"{self._at}/pulls"
+        for attempt in range(_LOOKS):
+            if attempt:
+                self._clock.sleep(0.5)
+            answer = self._http.get(path, page=page, limit=_PAGE, **query)
+            if isinstance(answer.body, list):
+                return answer
+        raise Blocked(
+            f"{Code.FORGE_REFUSED}: {path}: {answer.status}, not a list of requests",
+            hint="does the token see this repository, and is review.forge right?",
+        )
 
     def open(self, branch: str, text: RequestText) -> Request:
         """Open a request for a pushed branch; one that is open already is returned."""

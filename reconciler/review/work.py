@@ -22,10 +22,17 @@ from reconciler.review.body import (
     Story,
     closed_body,
     edited_comment,
+    edited_mark,
     request_body,
 )
 from reconciler.review.decide import Action, Branch, is_same, merges_by_itself
-from reconciler.review.forge import EDITED_LABEL, MARK, Forge, RequestText
+from reconciler.review.forge import (
+    EDITED_LABEL,
+    MARK,
+    Forge,
+    RequestText,
+    kept_labels,
+)
 from reconciler.semantic import semantic_diff
 from reconciler.settings import Review
 
@@ -96,17 +103,24 @@ class Desk:
     def _edited(
         self, action: Action, proposal: Proposal | None, branch: Branch
     ) -> Outcome:
-        """Leave it to people and say so once; a removed label gives it back to us."""
-        request = branch.request
-        if request is None:
-            raise AssertionError("only an open request is edited")
+        """Leave it to people and say so once; a removed label gives it back to us.
+
+        The label comes first and the comment names the commit: so a comment without a label
+        is one whose label was removed, and never one whose label was lost on the way.
+        """
+        request, offered = branch.request, branch.offered
+        if request is None or offered is None:
+            raise AssertionError("only an open request with its branch is edited")
+        marked = [e for e in self.forge.comments(request.number) if MARK in e.body]
+        comment = marked[0] if marked else None
+        is_told = comment is not None and edited_mark(offered.tip) in comment.body
         if EDITED_LABEL not in request.labels:
-            marked = [e for e in self.forge.comments(request.number) if MARK in e.body]
-            if marked and proposal is not None:
+            if is_told and proposal is not None:
                 return self._offer(action, proposal, branch)
-            comment = marked[0] if marked else None
-            self.forge.say(request.number, comment, edited_comment(request.url))
             self.forge.label(request, (*request.labels, EDITED_LABEL))
+        if not is_told:
+            text = edited_comment(request.url, offered.tip)
+            self.forge.say(request.number, comment, text)
         return _outcome(action, Step.EDITED, request)
 
     def _keep(self, action: Action, proposal: Proposal, branch: Branch) -> Outcome:
@@ -115,8 +129,11 @@ class Desk:
         if request is None or offered is None:
             raise AssertionError("only an open request with its branch is kept")
         trailers = self.branches.trailers(offered.tip)
+        labels = kept_labels(request.labels, self._labels(proposal))
         if trailers not in request.body:
             self.forge.edit(request, self._text(proposal, offered.tip))
+        elif _folded(labels) != _folded(request.labels):
+            self.forge.label(request, labels)
         note = self._merge(proposal, request, offered.tip)
         return _outcome(action, Step.KEPT, request, note)
 
@@ -177,8 +194,11 @@ class Desk:
         return RequestText(
             title=proposal.draft.subject[:200],
             body=request_body(proposal, story, self.forge.longest_body),
-            labels=(*self.review.labels, *_effects(proposal)),
+            labels=self._labels(proposal),
         )
+
+    def _labels(self, proposal: Proposal) -> tuple[str, ...]:
+        return (*self.review.labels, *_effects(proposal))
 
 
 def _effects(proposal: Proposal) -> tuple[str, ...]:
@@ -196,6 +216,11 @@ def _effects(proposal: Proposal) -> tuple[str, ...]:
     if proposal.kind is ProposalKind.FOLLOW:
         found.append("wharfinger/follows")
     return tuple(found)
+
+
+def _folded(labels: tuple[str, ...]) -> set[str]:
+    """Labels as a forge that ignores case compares them."""
+    return {each.casefold() for each in labels}
 
 
 def _hours(span: timedelta) -> str:

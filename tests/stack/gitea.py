@@ -282,10 +282,23 @@ class Gitea:
         return found
 
     def pulls(self, remote: GitRemote, state: str = "open") -> Sequence[dict[str, Any]]:
-        """The pull requests in `state`: open, closed or all."""
+        """The pull requests in `state`: open, closed or all; of many the newest 50.
+
+        While one comes or goes Gitea knows none of them.
+        """
         path = f"/repos/{remote.slug}/pulls?state={state}"
-        found: Sequence[dict[str, Any]] = self.api("GET", path)
-        return found
+        found: list[Sequence[dict[str, Any]]] = []
+
+        def is_listed() -> bool:
+            try:
+                found.append(self.api("GET", path))
+            except GiteaError as error:
+                if error.status != 404:
+                    raise
+            return bool(found)
+
+        wait_until(is_listed, f"pull requests of {remote.slug} are listed", seconds=10)
+        return found[0]
 
     def merge(self, remote: GitRemote, number: int, style: str = "merge") -> str:
         """Merge by `style` (merge, rebase, squash); the resulting commit's id.

@@ -27,6 +27,7 @@ from reconciler.model.trails import Landed, Trail
 from reconciler.printable import one_line
 
 BOT = "wharfinger"
+GITHUB = "GitHub"  # its own committer, whoever pressed the button
 Brought = Mapping[CommitId, Sequence[Landed]]
 """What each merge brought, by the merge's id."""
 
@@ -71,7 +72,9 @@ def account(landed: Landed, brought: Sequence[Landed]) -> Account:
     planned = words.planned or any(part.planned for part in parts)
     author = one_line(landed.commit.author, 80)
     if ours and planned:
-        who, merged_by = BOT, author if author != BOT else ""
+        # A squash is authored by who opened the request and committed by who merged it.
+        merger = author if brought else one_line(landed.committer, 80)
+        who, merged_by = BOT, merger if merger not in (BOT, GITHUB) else ""
     elif brought:
         names = dict.fromkeys(one_line(each.commit.author, 80) for each in brought)
         who, merged_by = ", ".join(list(names)[:3]), author

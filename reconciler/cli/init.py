@@ -12,7 +12,7 @@ from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, FileWrite
-from reconciler.repo import create_bare
+from reconciler.repo import Repository, create_bare
 from reconciler.run import SETTINGS_FILE
 from reconciler.settings_file import parse
 
@@ -76,6 +76,7 @@ def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
             f"{SETTINGS_FILE} is there already",
             hint="edit it; `wharfinger plan` shows what that does",
         )
+    files = _missing(files, repository)
     draft = CommitDraft(
         subject="Set up Wharfinger",
         body="",
@@ -85,3 +86,13 @@ def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
     made = repository.push([draft], repository.head().commit, "", datetime.now(UTC))
     click.echo(f"Committed {made[:10]}: {', '.join(files)}")
     click.echo("Next: edit wharfinger.yaml, then `wharfinger plan`.")
+
+
+def _missing(files: dict[str, bytes], repository: Repository) -> dict[str, bytes]:
+    """Those files that people do not have yet; for owners any place of theirs counts."""
+
+    def is_there(path: str) -> bool:
+        places = scaffold.OWNERS_PLACES if path == scaffold.OWNERS else (path,)
+        return any(repository.paths.file(each) is not None for each in places)
+
+    return {path: data for path, data in files.items() if not is_there(path)}

@@ -201,11 +201,13 @@ class Gitea:
             raise GiteaError(answer.status_code, said)
         return answer.json() if answer.content else None
 
-    def create_repo(self, name: str = "", *, private: bool = True) -> GitRemote:
-        """A new empty repository of the owner; a name nobody used unless given."""
+    def create_repo(
+        self, name: str = "", *, private: bool = True, org: str = ""
+    ) -> GitRemote:
+        """A new empty repository, of the owner unless of `org`; a name nobody used unless given."""
         name = name or f"ingress-{next(self._numbers)}"
         body = {"name": name, "private": private, "default_branch": "main"}
-        made = self.api("POST", "/user/repos", body)
+        made = self.api("POST", f"/orgs/{org}/repos" if org else "/user/repos", body)
         slug = made["full_name"]
         return GitRemote(
             slug=slug,

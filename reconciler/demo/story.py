@@ -204,6 +204,7 @@ def next_steps(stage: Stage) -> str:
         (
             f"$ wharfinger get routes --repo {repo}",
             f"$ wharfinger plan --repo {repo}",
+            f"$ wharfinger history eu1/shop/orders --repo {repo}",
             f"$ wharfinger release eu1/shop/orders --repo {repo}   # end the hold",
             f"$ git -C {stage.folder / 'ingress'} log --stat",
             f"$ $EDITOR {stage.virtual_service('us1', 'reports')}   # then plan again",

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
 
-from reconciler.ledger import Entry, Key
+from reconciler.ledger_file import Entry, Key
 from reconciler.model.units import Owner, PortState
 from reconciler.ports import contains, never_allocatable
 from reconciler.settings import Gateway

@@ -18,50 +18,20 @@ transfer of ours as a whole, when the new owner's manifest does not serve the po
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
-from reconciler import yamlio
 from reconciler.headers import parse_wish_header
+from reconciler.ledger_file import (
+    EPOCH,
+    Entry,
+    Key,
+    Malformed,
+    parse_entry,
+)
 from reconciler.model.repository import BlobId, CommitFact, File, FileChange, History
 from reconciler.model.units import Owner, PortState
-from reconciler.names import is_dns_name, wish_path
-
-Key = int | str
-LIVE = frozenset({PortState.ACTIVE, PortState.DRAINING})
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_CANONICAL = re.compile(
-    rb"gateway: ([^\n]+)\n(?:port|host): ([^\n]{1,253})\nstate: (\w+)\nowner:\n  cluster: ([^\n]+)\n"
-    rb"  clusterId: ([^\n]+)\n  namespace: ([^\n]+)\n  name: ([^\n]+)\n  route: ([^\n]+)\n\Z"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One ledger file: a port (int) or an SNI host (str) of a gateway.
-
-    `since` is when its present content came to the branch; `next` names the unit that takes
-    the port over. A `reserved` entry may have no owner.
-    """
-
-    gateway: str
-    key: Key
-    state: PortState
-    owner: Owner | None
-    next: str = ""
-    since: datetime = EPOCH
-
-    @property
-    def path(self) -> str:
-        folder = "ports" if isinstance(self.key, int) else "hosts"
-        return f"{folder}/{self.gateway}/{self.key}.yaml"
-
-    @property
-    def live(self) -> bool:
-        return self.state in LIVE
+from reconciler.names import wish_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,132 +49,6 @@ class Ledger:
 
     entries: Mapping[tuple[str, Key], Entry]
     contradictions: tuple[Contradiction, ...]
-
-
-class Malformed(ValueError):
-    """A ledger file that is not in the form of the contract."""
-
-
-def format_entry(entry: Entry) -> bytes:
-    """The canonical bytes of a ledger file."""
-    body: dict[str, object] = {
-        "gateway": entry.gateway,
-        "port" if isinstance(entry.key, int) else "host": entry.key,
-        "state": entry.state.value,
-    }
-    if entry.owner is not None:
-        body["owner"] = {
-            "cluster": entry.owner.cluster,
-            "clusterId": entry.owner.cluster_id,
-            "namespace": entry.owner.namespace,
-            "name": entry.owner.name,
-            "route": entry.owner.route,
-        }
-    if entry.next:
-        body["next"] = entry.next
-    return yamlio.dump(body).encode()
-
-
-def parse_entry(path: str, data: bytes) -> Entry:
-    """The entry of a ledger file at `path`. Raises Malformed, never guesses."""
-    folder, gateway, key = _split(path)
-    try:
-        body = _fast(data) or yamlio.load(data)
-    except yamlio.Unreadable as exc:
-        raise Malformed(f"not readable: {exc}") from exc
-    if not isinstance(body, dict):
-        raise Malformed("expected a mapping")
-    name = "port" if folder == "ports" else "host"
-    unknown = set(body) - {"gateway", name, "state", "owner", "next"}
-    if unknown:
-        raise Malformed(f"unknown key {sorted(unknown)[0]!r}"[:120])
-    if body.get("gateway") != gateway or body.get(name) != key:
-        raise Malformed(f"gateway and {name} do not agree with the file's path")
-    return Entry(
-        gateway=gateway,
-        key=key,
-        state=_state(body.get("state")),
-        owner=_owner(body.get("owner"), body.get("state")),
-        next=_next(body.get("next")),
-    )
-
-
-def _fast(data: bytes) -> dict[str, object] | None:
-    """Our own canonical bytes without a YAML parser; `None` for anything else."""
-    match = _CANONICAL.match(data)
-    if match is None or b"\\" in data or not data.isascii():
-        return None
-    text = [group.decode("ascii") for group in match.groups()]
-    values = [
-        part[1:-1] if part.startswith('"') and part.endswith('"') else part
-        for part in text
-    ]
-    if any('"' in value or "#" in value or ": " in value for value in values):
-        return None
-    gateway, key, state, cluster, cluster_id, namespace, name, route = values
-    is_port = data.startswith(b"gateway: " + match[1] + b"\nport: ")
-    return {
-        "gateway": gateway,
-        **(
-            {"port": int(key) if key.isdecimal() else key} if is_port else {"host": key}
-        ),
-        "state": state,
-        "owner": {
-            "cluster": cluster,
-            "clusterId": cluster_id,
-            "namespace": namespace,
-            "name": name,
-            "route": route,
-        },
-    }
-
-
-def _split(path: str) -> tuple[str, str, Key]:
-    parts = path.split("/")
-    if len(parts) != 3 or not parts[2].endswith(".yaml"):
-        raise Malformed(
-            "a ledger file is ports/<gateway>/<port>.yaml or hosts/<gateway>/<host>.yaml"
-        )
-    folder, gateway, name = parts[0], parts[1], parts[2].removesuffix(".yaml")
-    if folder == "hosts":
-        if not is_dns_name(name):
-            raise Malformed("the file's name is no DNS name in lower case")
-        return folder, gateway, name
-    if not name.isdecimal() or str(int(name)) != name or not 0 < int(name) < 65536:
-        raise Malformed("the file's name is no port in canonical decimal")
-    return folder, gateway, int(name)
-
-
-def _state(value: object) -> PortState:
-    if not isinstance(value, str) or value not in list(PortState):
-        raise Malformed("state must be active, draining, released or reserved")
-    return PortState(value)
-
-
-def _owner(value: object, state: object) -> Owner | None:
-    if value is None and state == PortState.RESERVED:
-        return None
-    keys = ("cluster", "clusterId", "namespace", "name", "route")
-    if not isinstance(value, dict) or set(value) != set(keys):
-        raise Malformed(f"owner must have exactly {', '.join(keys)}")
-    if not all(isinstance(value[key], str) for key in keys):
-        raise Malformed("owner's values must be text")
-    cluster, cluster_id, namespace, name, route = (str(value[key]) for key in keys)
-    return Owner(
-        cluster=cluster,
-        cluster_id=cluster_id,
-        namespace=namespace,
-        name=name,
-        route=route,
-    )
-
-
-def _next(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise Malformed("next must be a unit: cluster/namespace/name")
-    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

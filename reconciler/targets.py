@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from reconciler.headers import WishHeader, parse_wish_header
-from reconciler.ledger import Key, Malformed, Touch, parse_entry
+from reconciler.ledger import Touch
+from reconciler.ledger_file import Key, Malformed, parse_entry
 from reconciler.model.proofs import ProofTarget, ServedEndpoint
 from reconciler.model.repository import CommitId, File, Head
 from reconciler.model.units import UnitId

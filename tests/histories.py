@@ -19,7 +19,7 @@ from unittest import mock
 
 from reconciler.cli import execute
 from reconciler.headers import parse_wish_header
-from reconciler.ledger import parse_entry
+from reconciler.ledger_file import parse_entry
 from reconciler.model.units import PortState
 from tests import documents
 from tests.ingress import PERSON, Done, Ingress

@@ -61,8 +61,9 @@ def addresses(name: str = "orders") -> bytes:
 
 def port(number: int, state: str, name: str = "orders") -> bytes:
     return (
-        f"gateway: public\nport: {number}\nstate: {state}\nowner:\n  cluster: eu1\n"
-        f"  clusterId: id-eu1\n  namespace: shop\n  name: {name}\n  route: tcp\n"
+        f"gateway: public\nport: {number}\nstate: {state}\n"
+        f"owner: {{cluster: eu1, clusterId: id-eu1, namespace: shop, name: {name}, "
+        f"route: tcp}}\n"
     ).encode()
 
 

@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "reconciler"
 
 STAGES = ("observe", "claim", "plan", "render", "repo", "review", "prove", "writeback")
-PLANNERS = ("allocate", "guards", "holds", "ledger")  # outside of the folder plan/
+PLANNERS = (
+    "allocate",
+    "guards",
+    "holds",
+    "ledger",
+    "ledger_file",
+)  # outside of the folder plan/
 COMPOSERS = ("run", "report", "reviewing", "rewind", "cli", "demo", "__main__")
 PURE_ROOMS = (
     *("model", "claim", "plan", "render", "ledger", "guards", "holds", "tenants"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.headers import parse_wish_header
-from reconciler.ledger import format_entry, parse_entry
+from reconciler.ledger_file import format_entry, parse_entry
 from reconciler.model.claims import ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import Unknown, Why
 from reconciler.model.plans import Plan, State

@@ -18,7 +18,8 @@ from enum import StrEnum
 
 from reconciler.headers import WishHeader, parse_wish_header
 from reconciler.holds import hold_paths, meaning, parse_hold
-from reconciler.ledger import Entry, Malformed, Touch, parse_entry
+from reconciler.ledger import Touch
+from reconciler.ledger_file import Entry, Malformed, parse_entry
 from reconciler.model.repository import BlobId, FileChange, ReadBlob
 from reconciler.model.units import Owner, PortState, UnitId
 from reconciler.printable import one_line

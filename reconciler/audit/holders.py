@@ -12,14 +12,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from reconciler.audit.subjects import Key
 from reconciler.errors import Usage
-from reconciler.ledger import (
-    Contradiction,
-    Entry,
-    Malformed,
-    parse_entry,
-    read_ledger,
-    touches,
-)
+from reconciler.ledger import Contradiction, read_ledger, touches
+from reconciler.ledger_file import Entry, Malformed, parse_entry
 from reconciler.model.repository import File, FileChange, History
 from reconciler.model.trails import Landed, Trail
 from reconciler.model.units import Owner, PortState

@@ -33,7 +33,7 @@ from reconciler.headers import (
     parse_wish_header,
 )
 from reconciler.holds import meaning
-from reconciler.ledger import Entry, Malformed, format_entry, parse_entry
+from reconciler.ledger_file import Entry, Malformed, format_entry, parse_entry
 from reconciler.model.repository import (
     BlobId,
     CommitFact,

@@ -23,7 +23,8 @@ from reconciler.check.ledger_rules import LEDGER, line_of, read_entry
 from reconciler.check.manifest_rules import UnitAt, read_units
 from reconciler.check.subject import Review, Subject
 from reconciler.codes import Code
-from reconciler.ledger import EPOCH, Entry, Key, Malformed, parse_entry, read_ledger
+from reconciler.ledger import read_ledger
+from reconciler.ledger_file import EPOCH, Entry, Key, Malformed, parse_entry
 from reconciler.model.repository import BlobId, File
 from reconciler.model.units import Owner, PortState
 from reconciler.names import cluster_path

@@ -10,7 +10,7 @@ from reconciler.check.manifest_rules import UnitAt
 from reconciler.check.subject import Subject
 from reconciler.codes import Code
 from reconciler.headers import Served
-from reconciler.ledger import Entry, Key, Malformed, format_entry, parse_entry
+from reconciler.ledger_file import Entry, Key, Malformed, format_entry, parse_entry
 from reconciler.model.changes import REGULAR
 from reconciler.model.repository import File
 from reconciler.model.units import PortState

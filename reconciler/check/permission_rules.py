@@ -13,7 +13,7 @@ from reconciler.check.ledger_rules import LEDGER, read_entry
 from reconciler.check.subject import Review, Subject
 from reconciler.codes import Code
 from reconciler.headers import parse_addresses, parse_wish_header
-from reconciler.ledger import Entry
+from reconciler.ledger_file import Entry
 from reconciler.model.repository import File
 from reconciler.model.units import Address, UnitAddresses, UnitId
 from reconciler.ports import contains, never_allocatable

@@ -12,7 +12,8 @@ from reconciler.cli.options import Target, output_option, repository_options
 from reconciler.cli.output import print_list, print_table
 from reconciler.headers import parse_wish_header
 from reconciler.holds import parse_hold
-from reconciler.ledger import Entry, read_ledger, touches
+from reconciler.ledger import read_ledger, touches
+from reconciler.ledger_file import Entry
 from reconciler.model.repository import Head, History
 from reconciler.plan.records import parse_record
 

@@ -9,7 +9,7 @@ import click
 from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author, commit
 from reconciler.errors import Usage
-from reconciler.ledger import Entry, Malformed, format_entry, parse_entry
+from reconciler.ledger_file import Entry, Malformed, format_entry, parse_entry
 from reconciler.model.repository import FileWrite, Head
 from reconciler.model.units import PortState, UnitId
 from reconciler.names import (

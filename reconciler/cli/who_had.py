@@ -22,7 +22,7 @@ from reconciler.cli.asking import SETTINGS, known_gateways, review, stamp
 from reconciler.cli.options import Target, option, output_option, repository_options
 from reconciler.cli.output import print_list, print_table
 from reconciler.errors import Usage
-from reconciler.ledger import Entry
+from reconciler.ledger_file import Entry
 from reconciler.model.trails import Landed
 from reconciler.printable import printable
 from reconciler.repo import Repository

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from reconciler.ledger import Entry, Malformed, parse_entry, transfer_of
+from reconciler.ledger import transfer_of
+from reconciler.ledger_file import Entry, Malformed, parse_entry
 from reconciler.model.claims import Wanted
 from reconciler.model.repository import CommitFact, FileChange
 from reconciler.model.units import Owner, PortState, RouteWish, UnitId

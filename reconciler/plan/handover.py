@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.holds import explicit_hold
-from reconciler.ledger import Entry
+from reconciler.ledger_file import Entry
 from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.plans import Op, State
 from reconciler.model.units import Owner, PortState, UnitId, UnitKind

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from reconciler.allocate import Pool, identity_hash
 from reconciler.codes import Code
 from reconciler.headers import wish_digest
-from reconciler.ledger import Entry, Key
+from reconciler.ledger_file import Entry, Key
 from reconciler.model.claims import Rejection
 from reconciler.model.units import (
     Owner,

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
-from reconciler.ledger import Entry, Key, Malformed, parse_entry
+from reconciler.ledger_file import Entry, Key, Malformed, parse_entry
 from reconciler.model.plans import (
     Op,
     Pair,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
-from reconciler.ledger import format_entry
+from reconciler.ledger_file import format_entry
 from reconciler.model.plans import Look, Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import Backend, PortState, UnitId

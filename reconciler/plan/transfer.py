@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.codes import Code
-from reconciler.ledger import Entry, Key
+from reconciler.ledger_file import Entry, Key
 from reconciler.model.plans import Op
 from reconciler.model.units import Owner, UnitId
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.codes import Code
-from reconciler.ledger import Key
+from reconciler.ledger_file import Key
 from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import ClusterObjects
 from reconciler.model.plans import Op

@@ -20,7 +20,7 @@ from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.headers import wish_moved
 from reconciler.holds import Hold, derived_hold, explicit_hold
-from reconciler.ledger import Entry, format_entry
+from reconciler.ledger_file import Entry, format_entry
 from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.plans import Op, Row, State
 from reconciler.model.repository import FileWrite

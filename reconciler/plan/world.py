@@ -10,7 +10,8 @@ from reconciler.headers import (
     parse_addresses,
     parse_wish_header,
 )
-from reconciler.ledger import Entry, Key, Ledger, Touch, read_ledger, touches
+from reconciler.ledger import Ledger, Touch, read_ledger, touches
+from reconciler.ledger_file import Entry, Key
 from reconciler.model.repository import CommitId, File
 from reconciler.model.units import PortState, UnitAddresses, UnitId
 from reconciler.names import endpoints_path, unit_stem, wish_path

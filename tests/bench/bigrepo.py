@@ -110,9 +110,9 @@ class Unit:
 
     def ledger(self, state: str) -> bytes:
         return (
-            f"gateway: {self.gateway}\nport: {self.port}\nstate: {state}\nowner:\n"
-            f"  cluster: {self.cluster}\n  clusterId: id-{self.cluster}\n"
-            f"  namespace: shop\n  name: {self.name}\n  route: tcp\n"
+            f"gateway: {self.gateway}\nport: {self.port}\nstate: {state}\n"
+            f"owner: {{cluster: {self.cluster}, clusterId: id-{self.cluster}, "
+            f"namespace: shop, name: {self.name}, route: tcp}}\n"
         ).encode()
 
     def created(self) -> Files:

@@ -19,7 +19,7 @@ from reconciler.audit.subjects import (
     parse_subject,
 )
 from reconciler.errors import Usage
-from reconciler.ledger import Entry, format_entry
+from reconciler.ledger_file import Entry, format_entry
 from reconciler.model.repository import BlobId, CommitFact, CommitId, FileChange
 from reconciler.model.trails import Landed, Trail
 from reconciler.model.units import Owner, PortState

@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.audit.undoing import Ground, Undone, needed, undo, wish_changes
 from reconciler.errors import Blocked
-from reconciler.ledger import parse_entry
+from reconciler.ledger_file import parse_entry
 from reconciler.model.repository import CommitFact, File
 from reconciler.model.trails import Landed, Trail
 from tests.planning import Bench, _blob, claims, ops, wanted, wish

@@ -88,7 +88,7 @@ def test_only_regular_files_belong_here(files: Files, mode: int, what: str) -> N
 def test_a_ledger_file_in_another_spelling_is_not_canonical(files: Files) -> None:
     path = ledger(files)
     files[path] = file(files[path].data + b"# mine\n")
-    assert said(files) == [f"{path}:10:1: is not in canonical form [WHF607]"]
+    assert said(files) == [f"{path}:5:1: is not in canonical form [WHF607]"]
 
 
 @pytest.mark.parametrize(

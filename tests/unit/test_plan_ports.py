@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from reconciler.ledger import parse_entry
+from reconciler.ledger_file import parse_entry
 from reconciler.model.units import PortState, UnitId
 from tests.planning import Bench, claims, ops, settings, summary, wanted, wish
 
@@ -262,7 +262,7 @@ def test_a_port_that_a_person_reserved_is_never_given() -> None:
 def test_a_person_who_gives_a_port_to_another_owner_freezes_that_owner_only() -> None:
     bench = Bench()
     bench.run(claims(wanted(wish("a"), port=20042), wanted(wish("b"), port=20043)))
-    stolen = bench.files["ports/public/20042.yaml"].replace(b"name: a\n", b"name: b\n")
+    stolen = bench.files["ports/public/20042.yaml"].replace(b"name: a,", b"name: b,")
     bench.person({"ports/public/20042.yaml": stolen})
     made = bench.plan(claims(wanted(wish("a")), wanted(wish("b"))))
     assert ("skip", "b", "WHF202") in ops(made)

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings, strategies
 
 from reconciler.codes import Code
-from reconciler.ledger import parse_entry
+from reconciler.ledger_file import parse_entry
 from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.units import PortState
 from tests.planning import Bench, claims, wanted, wish

@@ -241,7 +241,7 @@ def test_a_contradicted_unit_of_a_deleted_cluster_is_frozen_not_removed() -> Non
     bench = Bench()
     bench.run(claims(wanted(wish("a"), port=20042), wanted(wish("b"), port=20043)))
     ledger = "ports/public/20042.yaml"
-    stolen = bench.files[ledger].replace(b"name: a\n", b"name: b\n")
+    stolen = bench.files[ledger].replace(b"name: a,", b"name: b,")
     bench.person({ledger: stolen})
     made = bench.run(deleted)
     assert ("skip", "b", "WHF202") in ops(made)

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
-from reconciler.ledger import format_entry, parse_entry
+from reconciler.ledger_file import format_entry, parse_entry
 from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.clusters import ClusterState
 from reconciler.model.plans import State

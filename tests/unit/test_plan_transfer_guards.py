@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.ledger import format_entry, parse_entry
+from reconciler.ledger_file import format_entry, parse_entry
 from reconciler.model.clusters import ClusterObjects
 from reconciler.model.plans import State
 from tests.planning import Bench, claims, ops, settings, wanted, wish

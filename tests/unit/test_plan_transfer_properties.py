@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings, strategies
 
-from reconciler.ledger import parse_entry
+from reconciler.ledger_file import parse_entry
 from reconciler.model.claims import Wanted
 from reconciler.model.clusters import Unknown
 from tests.planning import Bench, claims, wanted, wish

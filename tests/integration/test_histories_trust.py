@@ -182,19 +182,32 @@ def reused(town: Town) -> str:
     return released
 
 
-@tell("the release of a reused port is reverted", FREEZE, KEPT, says="to another owner")
+def forced(town: Town, commit: str) -> str:
+    """A revert that git refuses, made all the same: our side where both sides differ."""
+    town.pull()
+    with pytest.raises(AssertionError):
+        town.git("revert", "--no-edit", commit)
+    conflicts = town.git("diff", "--name-only", "--diff-filter=U").split()
+    assert conflicts == [f"ports/public/{town.port}.yaml"]
+    town.git("revert", "--abort")
+    town.git("revert", "--no-edit", "-X", "ours", commit)
+    town.push()
+    return town.git("rev-parse", "HEAD")
+
+
+@tell("a refused revert is forced", FREEZE, KEPT, says="to another owner")
 def _(town: Town) -> None:
-    """git finds no conflict where only the state differs; the gate and the pass do."""
-    town.revert(reused(town))
+    """git refuses the revert of a release whose port was reused; forced, the gate does."""
+    forced(town, reused(town))
     gate = town.ingress.run("check", "--repo", str(town.ingress.work))
     assert gate.code == 5, gate.out + gate.err
     assert f"serves {town.port}, which the ledger does not give to it" in gate.out
     town.wish(SECOND_WISH)
 
 
-@tell("the reverted release of a reused port is reverted", WRITE, Wish.GONE)
+@tell("a forced revert is reverted", WRITE, Wish.GONE)
 def _(town: Town) -> None:
-    town.revert(town.revert(reused(town)))
+    town.revert(forced(town, reused(town)))
 
 
 def test_a_graft_in_the_remote_never_ends_a_hold(

@@ -43,7 +43,7 @@ def port_of(ingress: Ingress, name: str = "orders") -> int:
     (path,) = (
         path
         for path in ingress.files("ports")
-        if f"name: {name}\n" in ingress.show(path)
+        if f"name: {name}," in ingress.show(path)
     )
     return int(path.split("/")[-1].removesuffix(".yaml"))
 

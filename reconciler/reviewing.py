@@ -46,6 +46,7 @@ from reconciler.repo import Repository
 from reconciler.review import connect
 from reconciler.review.decide import Action, Branch, decide
 from reconciler.review.forge import Forge
+from reconciler.review.unseen import Unseen, unseen_by
 from reconciler.review.work import Desk, Work
 from reconciler.settings import Settings
 
@@ -59,6 +60,7 @@ class Reviewed:
 
     outcomes: tuple[Outcome, ...] = ()
     failures: tuple[ReconcileError, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 NOT_REVIEWED = Reviewed()
@@ -84,6 +86,8 @@ class Requests:
     open: Mapping[str, Request] = field(default_factory=dict)
     declined: tuple[Declined, ...] = ()
     failure: ReconcileError | None = None
+    scope: frozenset[str] | None = None
+    _seen: dict[tuple[str, str], Offered] = field(default_factory=dict)
 
     def reserved(self, head: Head) -> tuple[Reservation, ...]:
         """Ports and hosts that open requests take, those of the oldest request first."""
@@ -102,14 +106,14 @@ class Requests:
         return (request.number if request is not None else 1 << 60, name)
 
     def _offered(self, name: str, head: Head) -> Offered:
-        branches = self.repository.branches()
-        return branches.offered(name, self.tips[name], head.commit)
+        at = (name, head.commit)
+        if at not in self._seen:
+            branches = self.repository.branches()
+            self._seen[at] = branches.offered(name, self.tips[name], head.commit)
+        return self._seen[at]
 
-    def branches(self, head: Head, undecided: frozenset[str]) -> dict[str, Branch]:
-        """All request branches by group, as they stand against HEAD.
-
-        `undecided` are units and clusters that this pass did not observe.
-        """
+    def branches(self, head: Head, unseen: Unseen) -> dict[str, Branch]:
+        """All request branches by group, as they stand against HEAD."""
         found = {}
         for name in sorted({*self.tips, *self.open}):
             group = name.removeprefix(self.prefix)
@@ -117,13 +121,16 @@ class Requests:
             files = offered.files if offered is not None else {}
             before = offered.before if offered is not None else {}
             pairs = pairs_of(files, before.get)
-            about = {str(pair.unit) for pair in pairs} | {p.unit.cluster for p in pairs}
+            clusters = {pair.unit.cluster for pair in pairs} | _named(group)
             found[group] = Branch(
                 group=group,
                 offered=offered,
                 pairs=pairs,
                 request=self.open.get(name),
-                decided=not about & undecided,
+                decided=not any(unseen.unit(pair.unit) for pair in pairs)
+                and not any(map(unseen.cluster, clusters))
+                and (bool(clusters) or unseen.scope is None),
+                whole=not any(map(unseen.cluster, clusters)),
                 spent=offered is not None and _is_spent(files, head),
             )
         return found
@@ -135,7 +142,7 @@ class Requests:
         """
         if self.forge is None or self.failure is not None or self.declined:
             return False
-        branches = self.branches(head, frozenset())
+        branches = self.branches(head, Unseen())
         actions = decide(plan.proposals, branches, self.settings.review.max_open)
         found: list[Declined] = []
         try:
@@ -175,6 +182,13 @@ class Requests:
         changed = branches.proposed(request.head)
         return pairs_of(changed[0], changed[1].get) if changed is not None else ()
 
+    def looked(self) -> Reviewed:
+        """For a plan that only shows: what the forge would not tell."""
+        if self.failure is None:
+            return NOT_REVIEWED
+        note = f"declined and closed requests are not known: {self.failure}"
+        return Reviewed(notes=(note,))
+
     def carry_out(self, plan: Plan, head: Head, now: datetime) -> Reviewed:
         """Do what the plan's proposals need; one request's failure does not stop others."""
         if self.forge is None or self.failure is not None:
@@ -190,6 +204,7 @@ class Requests:
                 stamp=(plan.digest, now),
                 quarantine=self.settings.release.quarantine,
                 engine=_engine(self.settings),
+                held=tuple(row for row in plan.rows if row.op is Op.HOLD),
             ),
         )
         try:
@@ -213,7 +228,7 @@ class Requests:
 
         A pass that ended between two steps leaves them, and what people closed may be reopened.
         """
-        found = self.branches(head, undecided(plan))
+        found = self.branches(head, unseen_by(plan, self.scope))
         for group in found.keys() - {each.group for each in plan.proposals}:
             branch = found[group]
             if branch.request is None and branch.decided and not branch.spent:
@@ -238,14 +253,17 @@ def _done(desk: Desk, action: Action) -> Outcome:
     return outcome
 
 
-def look(repository: Repository, settings: Settings, head: Head) -> Requests:
+def look(
+    repository: Repository, settings: Settings, scope: frozenset[str] | None
+) -> Requests:
     """Bring request branches and ask the forge which requests are open.
 
-    A forge that cannot be asked is noted in `failure`. Raises for a remote that cannot.
+    `scope` are the clusters that the pass is about, `None` for all. A forge that cannot be asked is noted in `failure`. Raises for a remote that cannot.
     """
     remote = repository.remote
     start = prefix(remote.branch, remote.path)
     found = Requests(repository=repository, settings=settings, prefix=start, forge=None)
+    found.scope = scope
     found.tips = repository.branches().bring(start)
     try:
         address = (repository.url, repository.password)
@@ -257,13 +275,10 @@ def look(repository: Repository, settings: Settings, head: Head) -> Requests:
     return found
 
 
-def undecided(plan: Plan) -> frozenset[str]:
-    """Units and clusters that a plan says nothing final about."""
-    rows = [row for row in plan.rows if row.op is Op.SKIP]
-    return frozenset(
-        row.cluster if row.name is None else f"{row.cluster}/{row.namespace}/{row.name}"
-        for row in rows
-    )
+def _named(group: str) -> set[str]:
+    """The cluster that a group is named after."""
+    cluster, slash, _ = group.partition("/")
+    return {cluster} if slash else set()
 
 
 def _is_spent(files: Mapping[str, bytes | None], head: Head) -> bool:

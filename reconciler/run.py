@@ -281,7 +281,7 @@ class _Pass:
         """Claim and plan the snapshot against a HEAD and, under review, open requests."""
         if not under_review(settings):
             return await self._plan(head, settings)
-        self._requests = look(self._repository, settings, head)
+        self._requests = look(self._repository, settings, self._scope(head))
         result = await self._plan(head, settings)
         if self._requests.study(result.plan, head):
             result = await self._plan(head, settings)
@@ -289,10 +289,10 @@ class _Pass:
 
     def review(self, result: PassResult) -> PassResult:
         """Do what the proposals need, on the branch as it is now."""
-        if self._requests is None or not self._options.commit:
+        if self._requests is None or result.failure is not None or result.head is None:
             return result
-        if result.failure is not None or result.head is None:
-            return result
+        if not self._options.commit:
+            return replace(result, reviewed=self._requests.looked())
         reviewed = self._requests.carry_out(result.plan, result.head, datetime.now(UTC))
         states = told(result.plan.states, reviewed)
         return replace(

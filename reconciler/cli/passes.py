@@ -99,6 +99,8 @@ def show(result: PassResult, output: str, **extra: object) -> None:
         if outcome.note:
             where = outcome.url or outcome.group
             click.echo(f"note: {where}: {printable(outcome.note)}", err=True)
+    for note in result.reviewed.notes:
+        click.echo(f"note: {printable(without_secrets(note))}", err=True)
     for failure in result.failures:
         click.echo(f"error: {printable(without_secrets(str(failure)))}", err=True)
 

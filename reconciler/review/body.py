@@ -44,7 +44,7 @@ class Story:
 
     `diff` are lines of a semantic diff, `trailers` those of the commit, `merges` says that the
     forge is asked to merge by itself, `quarantine` is how long a freed port stays reserved,
-    `engine` who applies the merge.
+    `engine` who applies the merge, `held` are rows of neighbours that people hold.
     """
 
     diff: tuple[str, ...]
@@ -52,6 +52,7 @@ class Story:
     merges: bool
     quarantine: str
     engine: str
+    held: tuple[Row, ...] = ()
 
 
 def request_body(proposal: Proposal, story: Story, longest: int) -> str:
@@ -68,9 +69,11 @@ def request_body(proposal: Proposal, story: Story, longest: int) -> str:
     room -= len(caution) + 2
     rows = _rows(proposal, room)
     room -= len(rows) + 2
+    held = _held(story.held, room // 4)
+    room -= len(held) + 2
     diff = _details(story.diff, room)
     start = f"{MARK}\n\n{caution}\n\n{_headline(proposal)}" if caution else head
-    return "\n\n".join(part for part in (start, rows, diff, tail) if part)
+    return "\n\n".join(part for part in (start, rows, held, diff, tail) if part)
 
 
 def _short(text: str) -> str:
@@ -106,6 +109,20 @@ def _caution(proposal: Proposal, room: int) -> str:
     if kept < len(loud):
         lines[kept:] = [f"> - and {len(loud) - kept} more, see the files"]
     return "\n".join([*head, *lines])
+
+
+def _held(rows: Sequence[Row], room: int) -> str:
+    """What people hold beside this request, and who: it is not part of it."""
+    lines = list(
+        dict.fromkeys(
+            f"- {_short(_workload(row))}: {_short(row.reason)}" for row in rows
+        )
+    )
+    title = "**Held, not part of this request:**"
+    kept = _fitting(lines, room - len(title) - 40)
+    if kept < len(lines):
+        lines[kept:] = [f"- and {len(lines) - kept} more"] if kept else []
+    return "\n".join([title, "", *lines]) if lines else ""
 
 
 def _fitting(lines: Sequence[str], room: int) -> int:

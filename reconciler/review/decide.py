@@ -32,6 +32,7 @@ class Branch:
     pairs: tuple[Pair, ...] = ()
     request: Request | None = None
     decided: bool = True  # whether this pass observed all that it is about
+    whole: bool = True  # whether it observed all of its clusters
     spent: bool = False  # whether HEAD has all of its files already
     left: bool = False  # without a request that people closed: a lost step's rest
 
@@ -82,6 +83,8 @@ def _step(proposal: Proposal, branch: Branch) -> Step:
         return Step.REBUILT
     if not offered.ours:
         return Step.EDITED
+    if proposal.kind is ProposalKind.ADOPTION and not branch.whole:
+        return Step.KEPT  # built anew now, it would lose what was not observed
     if offered.conflicts or not is_same(proposal, branch):
         return Step.REBUILT
     return Step.KEPT

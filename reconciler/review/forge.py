@@ -97,5 +97,5 @@ def newest_first(requests: Iterable[Request]) -> list[Request]:
 
 def kept_labels(present: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
     """Labels to set: those that people put there stay, of ours only the present ones."""
-    theirs = [each for each in present if not each.startswith("wharfinger")]
+    theirs = [each for each in present if not each.startswith("wharfinger/")]
     return tuple(dict.fromkeys((*theirs, *ours)))

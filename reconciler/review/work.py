@@ -13,7 +13,7 @@ from typing import Protocol
 
 from reconciler.codes import Code
 from reconciler.errors import Blocked
-from reconciler.model.plans import Op, Proposal, ProposalKind
+from reconciler.model.plans import Op, Proposal, ProposalKind, Row
 from reconciler.model.repository import CommitDraft, CommitId
 from reconciler.model.reviews import Outcome, Request, Step
 from reconciler.printable import one_line
@@ -56,13 +56,17 @@ class Branches(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What all steps of a pass share: where branches are, on which commit, and what to tell."""
+    """What all steps of a pass share: where branches are, on which commit, and what to tell.
+
+    `held` are the rows of the pass that people hold.
+    """
 
     prefix: str
     head: CommitId
     stamp: tuple[str, datetime]
     quarantine: timedelta
     engine: str
+    held: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +194,7 @@ class Desk:
             merges=merges_by_itself(proposal, self.review.auto_merge),
             quarantine=_hours(self.work.quarantine),
             engine=self.work.engine,
+            held=tuple(row for row in self.work.held if _is_near(row, proposal)),
         )
         return RequestText(
             title=proposal.draft.subject[:200],
@@ -201,11 +206,18 @@ class Desk:
         return (*self.review.labels, *_effects(proposal))
 
 
+def _is_near(row: Row, proposal: Proposal) -> bool:
+    """Whether a held unit is one of the group's cluster and namespace."""
+    if proposal.kind is ProposalKind.ADOPTION:
+        return True
+    return proposal.group == f"{row.cluster}/{row.namespace}"
+
+
 def _effects(proposal: Proposal) -> tuple[str, ...]:
     """Labels by effect, so that rules and eyes find removals."""
     ops = {row.op for row in proposal.rows}
     found = []
-    if ops & set(LOUD):
+    if ops & set(LOUD) and proposal.kind is not ProposalKind.REWRITES:
         found.append("wharfinger/removes")
     if any(row.code is Code.MOVED for row in proposal.rows):
         found.append("wharfinger/moves")

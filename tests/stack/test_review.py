@@ -377,3 +377,25 @@ def test_a_forge_that_is_down_does_not_stop_addresses(adopted: Review) -> None:
     assert adopted.pulls() == []
     assert done.plan["commit"]
     assert steps(adopted.passes()) == {"eu1/shop": "opened"}
+
+
+def test_a_pass_over_one_cluster_leaves_the_requests_of_others(adopted: Review) -> None:
+    adopted.cluster("eu2")
+    adopted.expose("eu2", "users")
+    adopted.expose("eu1", "stock")
+    assert set(steps(adopted.passes())) == {"eu1/shop", "eu2/shop"}
+    done = adopted.passes(0, "--cluster", "eu1")
+    assert steps(done) == {"eu1/shop": "kept", "eu2/shop": "kept"}
+
+
+def test_an_adoption_waits_for_what_is_not_observed(review: Review) -> None:
+    review.cluster("eu2")
+    review.expose("eu2", "users")
+    review.passes()
+    (review.clusters / "eu2/kube-system.yaml").write_text("")
+    weigh(review, "orders", 10)
+    assert steps(review.passes(3)) == {"first.adoption": "kept"}
+    assert "users" in review.only()["body"]
+    review.cluster("eu2")
+    assert steps(review.passes()) == {"first.adoption": "rebuilt"}
+    assert "users" in review.only()["body"]

@@ -228,3 +228,18 @@ def test_a_request_of_no_rows_says_what_it_is() -> None:
 
 def test_what_we_close_declines_nothing() -> None:
     assert "declines nothing" in closed_body("it is merged elsewhere")
+
+
+def test_held_neighbours_are_told_with_who_and_why() -> None:
+    wanted, told = creation()
+    row = replace(
+        wanted.rows[0],
+        op=Op.HOLD,
+        name="stock",
+        reason="held by Ada in 1a2b3c4d5e (Revert stock)",
+    )
+    body = request_body(wanted, replace(told, held=(row, row)), 60_000)
+    assert body.count("held by Ada in 1a2b3c4d5e") == 1
+    assert "Held, not part of this request" in body
+    assert body.rstrip().endswith(told.trailers.rstrip())
+    assert "Held, not" not in request_body(wanted, told, 60_000)

@@ -130,13 +130,14 @@ def with_reserved(
 
 
 def leave_declined(world: World, out: Decisions) -> None:
-    """Take writes out that people closed a request about; their units say so."""
-    declined = {each.pair.unit: each for each in world.inputs.declined}
+    """Take writes out that people closed a request about; their units say so.
+
+    What the budget withholds stays withheld then, without being asked for again.
+    """
     kept = []
     for write in out.writes:
-        no = declined.get(write.unit)
-        decided = write.change in _DECIDED and write.unit not in world.inputs.released
-        if no is None or not decided or not _is_same(no, write, world):
+        no = _declined(write, world) if write.change in _DECIDED else None
+        if no is None or write.unit in world.inputs.released:
             kept.append(write)
             continue
         reason = (
@@ -150,6 +151,13 @@ def leave_declined(world: World, out: Decisions) -> None:
         out.states[:] = [each for each in out.states if each.unit != write.unit]
         out.state(write.unit, State.PENDING, message)
     out.writes[:] = kept
+    out.waiting[:] = [each for each in out.waiting if _declined(each, world) is None]
+
+
+def _declined(write: UnitWrite, world: World) -> Declined | None:
+    """The decline of exactly this, if people closed a request about it."""
+    about = [each for each in world.inputs.declined if each.pair.unit == write.unit]
+    return next((each for each in about if _is_same(each, write, world)), None)
 
 
 def _is_same(no: Declined, write: UnitWrite, world: World) -> bool:

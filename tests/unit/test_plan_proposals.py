@@ -113,6 +113,20 @@ def test_withheld_deletions_are_a_request_of_their_own() -> None:
     assert again.rows == ()
 
 
+def test_declined_deletions_stay_withheld_and_are_not_asked_for_again() -> None:
+    bench = under_review()
+    units = [wanted(wish(f"a{index}")) for index in range(6)]
+    adopted(bench, claims(*units))
+    (only,) = bench.plan(claims(units[0])).proposals
+    no = tuple(Declined(pair=pair, about="#7") for pair in only.pairs)
+    made = bench.plan(claims(units[0]), declined=no)
+    assert made.proposals == ()
+    assert summary(made) == ["withhold"] * 5
+    assert made.withheld
+    passed = bench.plan(claims(units[0]), declined=no, accept_deletions=made.withheld)
+    assert summary(passed) == ["hold"] * 5
+
+
 def test_what_was_declined_is_held_and_another_wish_is_not() -> None:
     bench = under_review()
     (only,) = bench.plan(claims(wanted())).proposals

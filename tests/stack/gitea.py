@@ -169,11 +169,16 @@ class Gitea:
         create = ("admin", "user", "create", "--username", name, *flags)
         create += ("--email", f"{name}@example.com", "--must-change-password=false")
         self._command(*create, "--random-password")
-        token = ("generate-access-token", "--username", name, "--raw")
-        said = self._command("admin", "user", *token, "--scopes", "all")
+        return self.scoped(Account(user=name, token=""), "all")
+
+    def scoped(self, account: Account, scopes: str) -> Account:
+        """The same user with a new token of these scopes."""
+        token = ("generate-access-token", "--username", account.user, "--raw")
+        named = ("--token-name", secrets.token_hex(4), "--scopes", scopes)
+        said = self._command("admin", "user", *token, *named)
         # It also prints warnings, before or after.
         (made,) = re.findall(r"^[0-9a-f]{40}$", said, re.MULTILINE)
-        return Account(user=name, token=made)
+        return Account(user=account.user, token=made)
 
     def account(self, name: str) -> Account:
         """A new account without any rights."""
@@ -302,19 +307,30 @@ class Gitea:
         wait_until(is_listed, f"pull requests of {remote.slug} are listed", seconds=10)
         return found[0]
 
-    def merge(self, remote: GitRemote, number: int, style: str = "merge") -> str:
+    def merge(
+        self, remote: GitRemote, number: int, style: str = "merge", message: str = ""
+    ) -> str:
         """Merge by `style` (merge, rebase, squash); the resulting commit's id.
 
-        Gitea finds out in the background whether a request can be merged and answers
-        405 until it knows.
+        Gitea finds out in the background whether a request can be merged. Until it knows it
+        answers 405 and asks to try again, now and then also after it has said that it can be.
         """
-        wait_until(
-            lambda: bool(self.pull(remote, number)["mergeable"]),
-            f"pull request {number} of {remote.slug} is mergeable",
-        )
         path = f"/repos/{remote.slug}/pulls/{number}"
-        self.api("POST", f"{path}/merge", {"Do": style})
-        return str(self.api("GET", path)["merge_commit_sha"])
+        asked = {"Do": style, "MergeMessageField": message}
+
+        def is_merged() -> bool:
+            if not self.pull(remote, number)["mergeable"]:
+                return False
+            try:
+                self.api("POST", f"{path}/merge", asked)
+            except GiteaError as error:
+                if error.status != 405 or "try again" not in str(error):
+                    raise
+                return False
+            return True
+
+        wait_until(is_merged, f"pull request {number} of {remote.slug} is merged")
+        return str(self.pull(remote, number)["merge_commit_sha"])
 
     def close_pull(self, remote: GitRemote, number: int) -> None:
         """Close it without merging: a decline."""

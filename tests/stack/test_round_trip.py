@@ -18,7 +18,6 @@ from tests.pages import Page
 from tests.stack.engines import gitea  # noqa: F401
 from tests.stack.gitea import Account, Gitea
 from tests.stack.network import free_port
-from tests.stack.process import wait_until
 from tests.stack.review import Review
 from tests.stack.workloads import Workload
 
@@ -99,13 +98,9 @@ class Team:
         path = f"/repos/{origin.slug}/pulls/{pull['number']}"
         review = {"event": "APPROVED", "body": "That is what we agreed on."}
         forge.api("POST", f"{path}/reviews", review, account=self.reviewer)
-        wait_until(
-            lambda: bool(forge.api("GET", path)["mergeable"]), "it can be merged"
-        )
         who = f"Reviewed-by: {self.reviewer.user} <{self.reviewer.user}@example.com>"
         message = f"{pull['body']}\nReviewed-on: {pull['html_url']}\n{who}\n"
-        squash = {"Do": "squash", "MergeMessageField": message}
-        forge.api("POST", f"{path}/merge", squash)
+        forge.merge(origin, pull["number"], "squash", message)
 
     def revert(self) -> None:
         """A person undoes the newest commit by a pull request of their own."""

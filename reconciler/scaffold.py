@@ -87,7 +87,7 @@ domain: {wishes.domain}               # one wildcard DNS record: *.{wishes.domai
   - name: {GATEWAY}
     renderer: {wishes.renderer}
     namespace: {NAMESPACE}
-    ports: {{range: 20000-29999, static: 20000-20127, max: 1000}}
+    ports: {{range: 20000-29999, static: 20000-20127, max: 1000}}   # static: for ports that teams ask for
     proof: {proof[wishes.engine] if in_kubernetes else "off"}
 inventories:
   - name: clusters

@@ -85,7 +85,7 @@ def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
     )
     made = repository.push([draft], repository.head().commit, "", datetime.now(UTC))
     click.echo(f"Committed {made[:10]}: {', '.join(files)}")
-    click.echo("Next: edit wharfinger.yaml, then `wharfinger plan`.")
+    click.echo("Next: clone it, edit wharfinger.yaml and push; then `wharfinger plan`.")
 
 
 def _missing(files: dict[str, bytes], repository: Repository) -> dict[str, bytes]:

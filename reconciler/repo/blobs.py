@@ -29,6 +29,11 @@ class Blobs:
         self._clone = clone
         self._git = git
 
+    @property
+    def clone(self) -> Clone:
+        """The clone that they are brought into."""
+        return self._clone
+
     def bring(self, wanted: Iterable[Any]) -> None:
         """Fetch those of the wanted blobs (ids) that are missing.
 

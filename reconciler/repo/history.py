@@ -31,6 +31,8 @@ from reconciler.repo.kept import KeptLog, on_first_parents
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
 from reconciler.repo.rawlog import RawChange, split_log
 from reconciler.repo.sides import Sides
+from reconciler.repo.squashes import Question, Squashes, named_requests
+from reconciler.repo.trailers import Trailers, diff_digest
 from reconciler.repo.transport import BrokenClone, Git
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -45,6 +47,7 @@ class _Read:
 
     fact: CommitFact
     claim: Attribution | None
+    asks: Question | None = None  # a merge without our words, if it is one of ours
 
 
 class HistoryReader:
@@ -59,6 +62,7 @@ class HistoryReader:
         self._tip = ""
         self._commits: tuple[_Read, ...] = ()
         self._sides: tuple[object, Sides] | None = None
+        self._squashes = Squashes(blobs.clone, git)
 
     def read(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> History:
         """First-parent commits from the tip to the root, newest first.
@@ -133,7 +137,34 @@ class HistoryReader:
             renderer=0,
             changes=tuple(self._ours(changes)),
         )
-        return _Read(fact, self._judge.claim(repo, commit, changes))
+        claim = self._judge.claim(repo, commit, changes)
+        asks = None if claim is not None else self._question(message, changes)
+        return _Read(fact, claim, asks)
+
+    def _question(self, message: str, changes: list[RawChange]) -> Question | None:
+        """What to look for, where a commit names a request and is about units alone."""
+        ours = f"{self._prefix}manifests/".encode()
+        numbers = named_requests(message)
+        if not numbers or not any(each.path.startswith(ours) for each in changes):
+            return None
+        if any(each.modes[1] not in (b"100644", b"000000") for each in changes):
+            return None
+        lines = [(each.path, *each.ids) for each in changes]
+        return Question(numbers, diff_digest(lines))
+
+    def _recognised(self) -> None:
+        """Attribute merges of ours whose message a forge wrote."""
+        open_ones = [each for each in self._commits if each.asks is not None]
+        if not open_ones:
+            return
+        asked = [each.asks for each in open_ones if each.asks is not None]
+        answers = dict(
+            zip(map(id, open_ones), self._squashes.answers(asked), strict=True)
+        )
+        self._commits = tuple(
+            _answered(each, answers[id(each)]) if id(each) in answers else each
+            for each in self._commits
+        )
 
     def _ours(self, changes: list[RawChange]) -> Iterator[FileChange]:
         for change in changes:
@@ -147,6 +178,7 @@ class HistoryReader:
             yield FileChange(path=below, old=old, new=new)
 
     def _attributed(self, repo: Repo, keys: tuple[str, ...]) -> Iterator[CommitFact]:
+        self._recognised()
         by_digest_from = self._first_key(repo, keys) if keys else 0
         for index, each in enumerate(self._commits):
             claim = each.claim
@@ -193,6 +225,11 @@ class HistoryReader:
             if any(_lists_keys(text, bodies) for text in texts):
                 return index + 1
         return 0
+
+
+def _answered(each: _Read, trailers: Trailers | None) -> _Read:
+    claim = None if trailers is None else Attribution((trailers,))
+    return replace(each, claim=claim, asks=None)
 
 
 def _lists_keys(settings: bytes, bodies: list[bytes]) -> bool:

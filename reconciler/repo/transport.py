@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from reconciler.repo.children import (
     run_child,
 )
 from reconciler.repo.clone import PROMISOR, is_filtered
+from reconciler.repo.faults import HARMLESS
 from reconciler.repo.remote import Address, Credentials, Scheme
 from reconciler.repo.ssh import ssh_command
 
@@ -63,33 +64,6 @@ LOST_RACE = re.compile(
 )
 _HISTORY = 1 << 30  # bytes of `git log` that are read at most
 
-# Old repositories have such faults, and none of them lets two readers see different files.
-_HARMLESS = (
-    "badDate",
-    "badDateOverflow",
-    "badEmail",
-    "badName",
-    "badTimezone",
-    "missingEmail",
-    "missingAuthor",
-    "missingNameBeforeEmail",
-    "missingSpaceBeforeDate",
-    "missingSpaceBeforeEmail",
-    "multipleAuthors",
-    "zeroPaddedDate",
-    "zeroPaddedFilemode",
-    "badParentSha1",
-    "missingCommitter",
-    "badTagName",
-    "missingTaggerEntry",
-    "gitmodulesUrl",
-    "gitmodulesPath",
-    "gitmodulesName",
-    "gitmodulesParse",
-    "gitmodulesUpdate",
-    "gitmodulesBlob",
-    "gitmodulesLarge",
-)
 _HELPER = (
     '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" '
     '"$WHARFINGER_CHILD_USERNAME" "$WHARFINGER_CHILD_PASSWORD"; }; f'
@@ -135,6 +109,24 @@ class Git:
         if filtered or is_filtered(self._folder):
             args = [*self._promised(), *pruning, "--end-of-options", PROMISOR, spec]
         return self._run(args, self._limits(lock), remote=True)
+
+    def fetch_all(self, specs: Sequence[str], lock: int) -> None:
+        """Bring several refs that exist. Raises Unavailable or Unauthorised."""
+        args = [*_FETCH, "--end-of-options", self.address.url, *specs]
+        if is_filtered(self._folder):
+            args = [*self._promised(), "--end-of-options", PROMISOR, *specs]
+        ended = self._run(args, self._limits(lock), remote=True)
+        if ended.code != 0:
+            raise self.failure(ended, "merged requests cannot be fetched")
+
+    def refs(self, names: Sequence[str], lock: int) -> tuple[str, ...]:
+        """Those of the refs that the remote has. Raises Unavailable or Unauthorised."""
+        args = ["ls-remote", "--quiet", "--end-of-options", self.address.url, *names]
+        ended = self._run(args, self._limits(lock), remote=True)
+        if ended.code != 0:
+            raise self.failure(ended, "merged requests cannot be looked for")
+        lines = ended.output.decode("utf-8", "replace").splitlines()
+        return tuple(line.partition("\t")[2] for line in lines if "\t" in line)
 
     def fetch_objects(self, names: Iterable[str], lock: int) -> Ended:
         """Bring objects by their ids into a filtered clone."""
@@ -267,7 +259,7 @@ class Git:
         env = clean_environment(os.environ)
         settings = [("core.hooksPath", os.devnull), ("gc.autoDetach", "false")]
         settings += [("fetch.fsckObjects", "true"), ("credential.helper", "")]
-        settings += [(f"fetch.fsck.{name}", "ignore") for name in _HARMLESS]
+        settings += [(f"fetch.fsck.{name}", "ignore") for name in HARMLESS]
         settings += _TIDY
         # Missing files are asked for by us or not at all; older versions only know the second.
         env.update(GIT_NO_LAZY_FETCH="1", GIT_ALLOW_PROTOCOL="none")

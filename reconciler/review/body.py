@@ -7,6 +7,7 @@ the commit attributed.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _WORDS = {
 }
 LOUD = (Op.DELETE, Op.RELEASE, Op.WITHHOLD)
 _MOST_LOUD = 40
+_MOST_GENERATIONS = 20
+_GENERATION = re.compile(r"[a-z0-9./-]{1,300} generation [0-9]{1,18}\Z")
 _LONGEST_CELL = 160
 _LEAST = 1_200  # characters that must be left beside the trailers
 _TITLES = ("", "Workload", "Route", "Address", "Why")
@@ -61,7 +64,8 @@ def request_body(proposal: Proposal, story: Story, longest: int) -> str:
     Trailers that do not fit are left out whole: half of them would say nothing.
     """
     head = f"{MARK}\n\n{_headline(proposal)}"
-    tail = f"{_promises(proposal, story)}\n\n{story.trailers}".rstrip() + "\n"
+    facts = _generations(proposal)
+    tail = f"{_promises(proposal, story)}{facts}\n\n{story.trailers}".rstrip() + "\n"
     if len(head) + len(tail) + _LEAST > longest:
         tail = f"{_promises(proposal, story)}\n"
     room = longest - len(head) - len(tail) - 4
@@ -74,6 +78,13 @@ def request_body(proposal: Proposal, story: Story, longest: int) -> str:
     diff = _details(story.diff, room)
     start = f"{MARK}\n\n{caution}\n\n{_headline(proposal)}" if caution else head
     return "\n\n".join(part for part in (start, rows, held, diff, tail) if part)
+
+
+def _generations(proposal: Proposal) -> str:
+    """What the audit reads from a squash whose message is this body."""
+    lines = proposal.draft.body.split("\n")
+    found = [each for each in lines if _GENERATION.match(each)][:_MOST_GENERATIONS]
+    return "\n\n" + "\n".join(found) if found else ""
 
 
 def _short(text: str) -> str:

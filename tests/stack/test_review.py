@@ -219,6 +219,12 @@ def test_a_merge_is_ours_and_its_revert_is_a_hold(review: Review, style: str) ->
     assert row["code"] == "WHF208"
     assert steps(done) == {}
     assert WISH not in review.files()
+    asked = {"wharfinger.dev/request-port": str(row["port"])}
+    review.expose("eu1", "thief", annotations=asked)
+    done = review.passes()
+    assert [each["code"] for each in done.rows("reject")] == ["WHF123"]
+    assert len(done.rows("hold")) == 1
+    (review.clusters / "eu1/thief.yaml").unlink()
     weigh(review, "orders", 10)
     assert steps(review.passes()) == {"first.adoption": "opened"}
 

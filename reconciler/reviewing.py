@@ -44,8 +44,10 @@ from reconciler.model.units import UnitId
 from reconciler.plan.proposals import pairs_of, reservations
 from reconciler.repo import Repository
 from reconciler.review import connect
+from reconciler.review.body import closed_body
 from reconciler.review.decide import Action, Branch, decide
 from reconciler.review.forge import Forge
+from reconciler.review.once import each_once, moved
 from reconciler.review.unseen import Unseen, unseen_by
 from reconciler.review.work import Desk, Work
 from reconciler.settings import Settings
@@ -84,6 +86,7 @@ class Requests:
     forge: Forge | None
     tips: Mapping[str, CommitId] = field(default_factory=dict)
     open: Mapping[str, Request] = field(default_factory=dict)
+    doubles: tuple[Request, ...] = ()
     declined: tuple[Declined, ...] = ()
     failure: ReconcileError | None = None
     scope: frozenset[str] | None = None
@@ -211,17 +214,34 @@ class Requests:
             branches = self._with_leftovers(plan, head)
         except (Unavailable, Unauthorised, Blocked) as exc:
             return Reviewed(failures=(exc,))
-        outcomes: list[Outcome] = []
-        failures: list[ReconcileError] = []
-        for action in decide(plan.proposals, branches, self.settings.review.max_open):
-            try:
-                outcomes.append(_done(desk, action))
-            except (Blocked, Conflict) as exc:
-                failures.append(exc)
-            except (Unavailable, Unauthorised, Usage) as exc:
-                failures.append(exc)
-                break
-        return Reviewed(outcomes=tuple(outcomes), failures=tuple(failures))
+        actions = decide(plan.proposals, branches, self.settings.review.max_open)
+        done = _all_done(desk, actions)
+        try:
+            return self._each_once(done)
+        except (Unavailable, Unauthorised, Blocked) as exc:
+            return replace(done, failures=(*done.failures, exc))
+
+    def _each_once(self, done: Reviewed) -> Reviewed:
+        """Close what is open beside an older request of its branch.
+
+        Two passes at once may both open one, and not every forge refuses the second. Whoever
+        opened the younger one sees the older one here, and closes its own alone.
+        """
+        if self.forge is None:
+            return done
+        first, doubles = self.open, self.doubles
+        mine = {e.number for e in done.outcomes if e.step is Step.OPENED}
+        if mine:
+            first, others = each_once(self.forge.open_requests(self.prefix))
+            doubles += tuple(each for each in others if each.number in mine)
+        kept: dict[int, Request] = {}
+        for each in dict.fromkeys(doubles):
+            older = first.get(each.branch)
+            if older is not None and older.number != each.number:
+                reason = f"{older.url} is about the same branch"
+                self.forge.close(each, closed_body(reason))
+                kept[each.number] = older
+        return replace(done, outcomes=tuple(moved(e, kept) for e in done.outcomes))
 
     def _with_leftovers(self, plan: Plan, head: Head) -> dict[str, Branch]:
         """All branches; those without a request are told from what people declined.
@@ -240,10 +260,27 @@ class Requests:
             return False
         tip = branch.offered.tip
         closed = self.forge.closed_requests(self.prefix + branch.group)
-        newest = next((each for each in closed if each.head == tip), None)
-        if newest is None:
-            return True
-        return newest.ours_closed or newest.state is RequestState.MERGED
+        return not any(
+            each.head == tip
+            and each.state is RequestState.CLOSED
+            and not each.ours_closed
+            for each in closed
+        )
+
+
+def _all_done(desk: Desk, actions: Iterable[Action]) -> Reviewed:
+    """All steps, until one shows that the next ones would not work either."""
+    outcomes: list[Outcome] = []
+    failures: list[ReconcileError] = []
+    for action in actions:
+        try:
+            outcomes.append(_done(desk, action))
+        except (Blocked, Conflict) as exc:
+            failures.append(exc)
+        except (Unavailable, Unauthorised, Usage) as exc:
+            failures.append(exc)
+            break
+    return Reviewed(outcomes=tuple(outcomes), failures=tuple(failures))
 
 
 def _done(desk: Desk, action: Action) -> Outcome:
@@ -269,7 +306,7 @@ def look(
         address = (repository.url, repository.password)
         found.forge = connect(settings.review.forge, address, remote.branch, os.environ)
         requests = found.forge.open_requests(start)
-        found.open = {each.branch: each for each in requests}
+        found.open, found.doubles = each_once(requests)
     except ReconcileError as exc:
         found.failure = exc
     return found

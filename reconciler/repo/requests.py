@@ -30,7 +30,7 @@ from reconciler.repo.objects import (
 )
 from reconciler.repo.signing import Verifier
 from reconciler.repo.trailers import ABSENT, DiffLine, diff_digest
-from reconciler.repo.transport import Git, PushResult
+from reconciler.repo.transport import LOST_RACE, Git, PushResult
 
 _KEPT = "refs/wharfinger-requests/"
 _MOST_COMMITS = 100  # of a branch are looked at for one of ours
@@ -232,9 +232,16 @@ class Branches:
     def _move(self, branch: str, tip: CommitId, expected: CommitId) -> None:
         with self._clone.lock() as lock:
             result = self._git.push(tip, expected, branch, lock)
-            if result.accepted:
+            lost = result.was_there or LOST_RACE.search(result.refusal or "")
+            if result.accepted and not lost:
                 return
-            arrived = self._arrived(branch, tip, lock)
+            arrived = None if lost else self._arrived(branch, tip, lock)
+        if lost:
+            # Also where the very same commit won: its pusher tells the forge of it.
+            raise Conflict(
+                f"{Code.PUSH_CONFLICT}: branch {branch} moved while this pass looked at it",
+                hint="the next pass looks again",
+            )
         if not arrived:
             raise self._failed(branch, result, is_known=arrived is not None)
 
@@ -255,11 +262,6 @@ class Branches:
             if not is_known:
                 what = f"nobody knows whether branch {branch} was pushed"
             return self._git.failure(result.ended, what)
-        if "stale info" in result.refusal:
-            return Conflict(
-                f"{Code.PUSH_CONFLICT}: branch {branch} moved while this pass looked at it",
-                hint="the next pass looks again",
-            )
         said = f"{result.refusal} {self._git.said(result.ended)}"
         return Blocked(
             f"{Code.PUSH_REFUSED}: the server refused branch {branch}: {said[:400]}",

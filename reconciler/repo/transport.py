@@ -72,11 +72,12 @@ _HELPER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushResult:
-    """What a push said: `accepted`, or the server's `refusal`, or neither (answer lost)."""
+    """What a push said: `accepted` (or `was_there` before), a `refusal`, or neither (lost)."""
 
     accepted: bool
     refusal: str | None
     ended: Ended
+    was_there: bool = False
 
 
 class Git:
@@ -343,7 +344,7 @@ _CREDENTIALS = {
 
 def read_push(ended: Ended, ref: str) -> PushResult:
     """The one ref's line of `push --porcelain`: flag, refs, summary, between tabs."""
-    accepted, refusal = False, None
+    accepted, refusal, was_there = False, None, False
     for line in ended.output.decode("utf-8", "replace").splitlines():
         flag, _, rest = line.partition("\t")
         refs, _, summary = rest.partition("\t")
@@ -352,8 +353,12 @@ def read_push(ended: Ended, ref: str) -> PushResult:
         if flag == "!":
             refusal = None if "remote failure" in summary else summary
         accepted = flag in (" ", "*", "=", "+", "-")
+        was_there = flag == "="
     return PushResult(
-        accepted=accepted and ended.code == 0, refusal=refusal, ended=ended
+        accepted=accepted and ended.code == 0,
+        refusal=refusal,
+        ended=ended,
+        was_there=was_there,
     )
 
 

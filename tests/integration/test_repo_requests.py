@@ -287,8 +287,13 @@ def test_the_lease_is_on_exactly_the_tip_that_was_seen(
     repository.branches().delete(NAME, CommitId(theirs))
 
 
-def test_a_push_again_is_no_news(place: Place, repository: Repository) -> None:
-    assert push(repository) == push(repository)
+def test_the_same_push_by_two_is_one_of_the_first(
+    place: Place, repository: Repository
+) -> None:
+    """Two passes of one second make the same commit; only one of them opens a request."""
+    push(repository)
+    with pytest.raises(Conflict):
+        push(repository)
     assert git(place.bare, "rev-list", "--count", f"main..{NAME}") == "1"
 
 

@@ -51,6 +51,15 @@ def all_pulls(review: Review) -> list[dict[str, Any]]:
         page += 1
 
 
+def ports(review: Review) -> list[str]:
+    """Port files of the branch, and those that open requests add."""
+    found = review.files("ports")
+    for branch in review.branches():
+        args = ("diff", "--name-only", "--diff-filter=A", f"main...{branch}", "--")
+        found += review.git(*args, "ports", at=review.remote).split()
+    return found
+
+
 @dataclass(slots=True)
 class Rounds:
     """Each round moves every namespace one step on.
@@ -69,15 +78,15 @@ class Rounds:
         self.review.merge(self.review.only()["number"])
         passes(self.review)
 
-    def expose(self, space: str, weight: int = 0) -> None:
+    def expose(self, space: str, weight: int = 0, cluster: str = "eu1") -> None:
         """The one exposure of a namespace; a weight sends a part to another Service."""
         write = self.review.write
         for name in (space, "green"):
             service = documents.service(name, 31000, space)
-            write(f"eu1/svc-{space}-{name}.yaml", service)
+            write(f"{cluster}/svc-{space}-{name}.yaml", service)
         weights = {space: 100 - weight, "green": weight} if weight else None
         wish = documents.virtual_service(space, weights, space=space)
-        write(f"eu1/{space}.yaml", wish)
+        write(f"{cluster}/{space}.yaml", wish)
 
     def prepare(self) -> None:
         """What people and tenants do before the next pass."""

@@ -32,15 +32,20 @@ def proxy(gitea: Gitea, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForgeProxy]
 
 
 @pytest.fixture
-def rounds(gitea: Gitea, proxy: ForgeProxy, tmp_path: Path) -> Rounds:  # noqa: F811
-    """Rounds in which the next pass does everything that there is to do."""
+def begun(gitea: Gitea, proxy: ForgeProxy, tmp_path: Path) -> Rounds:  # noqa: F811
     review = review_at(gitea, tmp_path).start(review=TIERS, gateways=[MANY])
     made = Rounds(review=review)
     made.begin()
-    for _ in range(5):
-        made.prepare()
-        made.check(passes(review))
     return made
+
+
+@pytest.fixture
+def rounds(begun: Rounds) -> Rounds:
+    """Rounds in which the next pass does everything that there is to do."""
+    for _ in range(5):
+        begun.prepare()
+        begun.check(passes(begun.review))
+    return begun
 
 
 def at_write(number: int, fault: Fault) -> Rule:
@@ -82,3 +87,48 @@ def assert_told(result: PassResult, call: str) -> None:
     assert code_of(result) is Exit.INCOMPLETE
     (failure,) = result.failures
     assert failure.what.startswith(f"{call}: no answer")
+
+
+WORDS = (
+    LOST,
+    UNANSWERED,
+    Fault(status=500),
+    Fault(status=502),
+    Fault(status=429, headers={"Retry-After": "1"}),
+)
+
+
+@pytest.mark.parametrize("fault", WORDS, ids=str)
+def test_a_read_that_fails_once_is_asked_again(
+    begun: Rounds, proxy: ForgeProxy, fault: Fault
+) -> None:
+    begun.prepare()
+    begun.check(passes(begun.review))
+    begun.prepare()
+    asked: set[str] = set()
+
+    def rule(call: Call) -> Fault | None:
+        known = call.is_write or str(call) in asked
+        asked.add(str(call))
+        return None if known else fault
+
+    with proxy.under(rule):
+        begun.check(passes(begun.review))
+    assert len(asked) >= 2
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_write_that_fails_is_made_by_the_next_pass(
+    begun: Rounds, proxy: ForgeProxy, status: int
+) -> None:
+    begun.prepare()
+    begun.check(passes(begun.review))
+    begun.prepare()
+    for arrives in (False, True):
+        fault = Fault(status=status, arrives=arrives)
+        with proxy.under(lambda call: fault if call.is_write else None) as calls:  # noqa: B023
+            result = passes(begun.review)
+        assert code_of(result) is Exit.INCOMPLETE
+        assert str(status) in result.failures[0].what
+        assert calls[-1].is_write
+    begun.check(passes(begun.review))

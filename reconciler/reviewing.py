@@ -227,7 +227,8 @@ class Requests:
         Two passes at once may both open one, and not every forge refuses the second. Whoever
         opened the younger one sees the older one here, and closes its own alone.
         """
-        if self.forge is None:
+        stuck = any(not isinstance(e, Blocked | Conflict) for e in done.failures)
+        if self.forge is None or stuck:
             return done
         first, doubles = self.open, self.doubles
         mine = {e.number for e in done.outcomes if e.step is Step.OPENED}

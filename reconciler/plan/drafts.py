@@ -16,8 +16,9 @@ from reconciler.model.plans import Op, Plan, Row
 from reconciler.model.repository import CommitDraft, FileWrite
 from reconciler.model.units import UnitId
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.declined import leave_declined
 from reconciler.plan.inputs import Rendering
-from reconciler.plan.proposals import awaiting_review, leave_declined, propose
+from reconciler.plan.proposals import awaiting_review, propose
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 from reconciler.settings import under_review

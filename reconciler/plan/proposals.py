@@ -6,7 +6,7 @@ addresses, cluster records     | straight to the branch: nobody's decision
 wish, rewrite, removal         | into the request of its group (cluster and namespace)
 all of these, nothing served   | into one request: the adoption
 withheld removals and rewrites | into requests of their own: merging is accepting
-people closed its request      | nowhere, until the wish is another one
+people closed its request      | nowhere, until the wish is another one (declined.py)
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
 from reconciler.ledger_file import Entry, Key, Malformed, parse_entry
 from reconciler.model.plans import (
-    Op,
     Pair,
     Proposal,
     ProposalKind,
@@ -28,10 +26,10 @@ from reconciler.model.plans import (
     UnitState,
 )
 from reconciler.model.repository import CommitDraft, FileWrite
-from reconciler.model.reviews import Declined, Reservation
+from reconciler.model.reviews import Reservation
 from reconciler.model.units import PortState, UnitId
 from reconciler.names import wish_path
-from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.decisions import Change, UnitWrite
 from reconciler.plan.inputs import Inputs
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
@@ -42,7 +40,7 @@ Before = Callable[[str], bytes | None]
 # A namespace has no dot, so none of these meets the group of one.
 API, ADOPTION = "api.server", "first.adoption"
 DELETIONS, REWRITES, GATEWAY = "withheld.deletions", "withheld.rewrites", "gateway"
-_DECIDED = frozenset({Change.WISH, Change.REWRITE, Change.DELETION})
+DECIDED = frozenset({Change.WISH, Change.REWRITE, Change.DELETION})
 _BODY_LINES = 100
 
 
@@ -129,44 +127,6 @@ def with_reserved(
     return found
 
 
-def leave_declined(world: World, out: Decisions) -> None:
-    """Take writes out that people closed a request about; their units say so.
-
-    What the budget withholds stays withheld then, without being asked for again.
-    """
-    kept = []
-    for write in out.writes:
-        no = _declined(write, world) if write.change in _DECIDED else None
-        if no is None or write.unit in world.inputs.released:
-            kept.append(write)
-            continue
-        reason = (
-            f"declined in {no.about}; another wish or `wharfinger release` asks anew"
-        )
-        out.say(
-            replace(row, op=Op.HOLD, code=Code.DECLINED, reason=reason)
-            for row in write.rows
-        )
-        message = f"{Code.DECLINED}: {reason}"
-        out.states[:] = [each for each in out.states if each.unit != write.unit]
-        out.state(write.unit, State.PENDING, message)
-    out.writes[:] = kept
-    out.waiting[:] = [each for each in out.waiting if _declined(each, world) is None]
-
-
-def _declined(write: UnitWrite, world: World) -> Declined | None:
-    """The decline of exactly this, if people closed a request about it."""
-    about = [each for each in world.inputs.declined if each.pair.unit == write.unit]
-    return next((each for each in about if _is_same(each, write, world)), None)
-
-
-def _is_same(no: Declined, write: UnitWrite, world: World) -> bool:
-    """Whether a write decides what was declined; another free port is no other wish."""
-    pairs = pairs_of({each.path: each.data for each in write.files}, world.data)
-    mine = next((each for each in pairs if each.unit == write.unit), None)
-    return mine is not None and mine.wish == no.pair.wish and bool(mine.wish)
-
-
 def propose(
     world: World,
     writes: Sequence[UnitWrite],
@@ -174,7 +134,7 @@ def propose(
     gateways: Sequence[CommitDraft],
 ) -> tuple[Proposal, ...]:
     """The requests that this pass wants to be open, by group."""
-    decided = [each for each in writes if each.change in _DECIDED]
+    decided = [each for each in writes if each.change in DECIDED]
     groups: dict[str, list[UnitWrite]] = {}
     first = not world.heads
     together = {unit: min(units) for units in joined(world.transfers) for unit in units}

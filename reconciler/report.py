@@ -26,7 +26,8 @@ from reconciler.writeback import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# No repr, for the reason that PassResult has none.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report:
     """What was proven and what was (or, without write-back, would be) written back."""
 

@@ -89,7 +89,8 @@ class Memory:
     refusals: Refusals = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# asyncio writes out what its main task returned when that ends: seconds and hundreds of MiB.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PassResult:
     """One pass: its plan, what became of it, and the values that write-back needs."""
 

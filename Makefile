@@ -37,6 +37,7 @@ test: setup stack ## everything, on real control planes
 bench: setup ## figures of a pass, printed as a table
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.clones
+	$(BIN)/python -m tests.bench.lasting
 
 clean: ## remove what make made here (not the stack's cache)
 	rm -rf $(VENV) wharfinger-demo .stack-logs .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.worlds import settings, write_clusters
+from tests.bench.worlds import PER_CLUSTER, settings, write_clusters
 
 COMMAND = Path(sys.executable).with_name("wharfinger")
 
@@ -65,19 +65,25 @@ def floor(folder: Path, remote: Path) -> float:
     return time.monotonic() - started
 
 
+def set_up(folder: Path, exposures: int, clusters: int) -> Path:
+    """The directory of clusters, and the bare repository with the settings alone."""
+    write_clusters(folder / "clusters", exposures, clusters)
+    remote, work = folder / "ingress.git", folder / "work"
+    git(folder, "init", "-q", "--bare", "-b", "main", str(remote))
+    git(folder, "clone", "-q", str(remote), str(work))
+    (work / "wharfinger.yaml").write_text(settings(folder / "clusters", exposures))
+    git(work, "checkout", "-q", "-B", "main")
+    git(work, "add", "-A")
+    git(work, "commit", "-q", "-m", "settings")
+    git(work, "push", "-q", "origin", "main")
+    return remote
+
+
 def row(exposures: int, clusters: int) -> list[str]:
     """Measure one size."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_clusters(folder / "clusters", exposures, clusters)
-        remote, work = folder / "ingress.git", folder / "work"
-        git(folder, "init", "-q", "--bare", "-b", "main", str(remote))
-        git(folder, "clone", "-q", str(remote), str(work))
-        (work / "wharfinger.yaml").write_text(settings(folder / "clusters", exposures))
-        git(work, "checkout", "-q", "-B", "main")
-        git(work, "add", "-A")
-        git(work, "commit", "-q", "-m", "settings")
-        git(work, "push", "-q", "origin", "main")
+        remote = set_up(folder, exposures, clusters)
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         argv = [str(COMMAND), "reconcile", "--repo", str(remote), "--write-back", "off"]
         first = measure(argv, environment)
@@ -124,7 +130,9 @@ def main() -> None:
     ]
     print("".join(title.rjust(11) for title in titles))
     for size in sizes:
-        print("".join(each.rjust(11) for each in row(size, max(1, size // 100))))
+        print(
+            "".join(each.rjust(11) for each in row(size, max(1, size // PER_CLUSTER)))
+        )
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class _Tree:
         lines = []
         for path, data in files.items():
             old = self.blobs.get(path, ABSENT)
-            new = ABSENT if data is None else _blob(data)
+            new = ABSENT if data is None else blob_id(data)
             if old == new:
                 continue
             lines.append((path.encode(), old, new))
@@ -63,7 +63,7 @@ class _Tree:
         return lines
 
 
-def _blob(data: bytes) -> str:
+def blob_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest()
 
 
@@ -158,7 +158,7 @@ def changes(size: Size) -> Iterator[tuple[str, str, Files, int]]:
         kind = chance.random()
         path = f"{unit.stem}.yaml"
         if kind < 0.5:
-            follow = {f"{unit.stem}.endpoints.yaml": unit.addresses(turn)}
+            follow: Files = {f"{unit.stem}.endpoints.yaml": unit.addresses(turn)}
             subject = f"Follow the addresses of cluster {unit.cluster}"
             yield BOT, subject, follow, 0
         elif kind < 0.95:

@@ -23,7 +23,7 @@ from reconciler.model.repository import CommitDraft, FileWrite
 from reconciler.repo import Credentials, Remote, Repository
 from tests.bench.bigrepo import Size, generate
 
-_LOG = "log --first-parent --root --raw -z --no-abbrev --no-renames --full-diff"
+LOG = "log --first-parent --root --raw -z --no-abbrev --no-renames --full-diff"
 _COLD = ("fetch", "again", "head", "history")
 _WARM = ("again", "head", "history", "push", "again", "head", "history")
 
@@ -82,7 +82,7 @@ def bench(size: Size) -> None:
         remote, cache, alone = folder / "r.git", folder / "cache", folder / "alone.git"
         generate(remote, size)
         cloned = timed("clone", "-q", "--bare", f"file://{remote}", str(alone))
-        logged = timed("-C", str(alone), *_LOG.split(), "main")
+        logged = timed("-C", str(alone), *LOG.split(), "main")
         print(f"{size.commits} commits, {size.files} files")
         print(f"git alone: clone {cloned:.1f} s, log {logged:.1f} s")
         print(f"{'step':>10}{'s':>10}{'MiB':>8}{'children':>10}{'to git':>8}")

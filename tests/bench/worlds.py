@@ -7,6 +7,8 @@ from pathlib import Path
 from reconciler import yamlio
 from tests import documents
 
+PER_CLUSTER = 100
+
 
 def write_clusters(root: Path, exposures: int, clusters: int) -> None:
     """`exposures` NodePort exposures, spread evenly over `clusters` folders with three nodes each."""
@@ -27,7 +29,9 @@ def write_clusters(root: Path, exposures: int, clusters: int) -> None:
 
 
 def settings(clusters: Path, exposures: int) -> str:
-    """Settings with as many gateways' ports as the exposures need."""
+    """Settings with a gateway for every hundred clusters: ten thousand exposures each."""
+    names = ["public", *(f"public-{i}" for i in range(1, -(-exposures // 10_000)))]
+    each = min(exposures, 10_000)
     return yamlio.dump(
         {
             "apiVersion": "wharfinger.dev/v1alpha1",
@@ -35,15 +39,21 @@ def settings(clusters: Path, exposures: int) -> str:
             "domain": "ingress.example.com",
             "gateways": [
                 {
-                    "name": "public",
+                    "name": name,
                     "renderer": "envoy-gateway",
                     "namespace": "ingress",
-                    "ports": {"range": f"20000-{20000 + 2 * exposures}"},
+                    "ports": {"range": f"20000-{20000 + 2 * each}"},
                 }
+                for name in names
             ],
             "inventories": [{"name": "lab", "directory": {"path": str(clusters)}}],
             "tenants": [
-                {"clusters": ["*"], "gateways": ["public"], "endpoints": ["10.0.0.0/8"]}
+                {
+                    "clusters": [f"c{index:02}*"],
+                    "gateways": [name],
+                    "endpoints": ["10.0.0.0/8"],
+                }
+                for index, name in enumerate(names)
             ],
         }
     )

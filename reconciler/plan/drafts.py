@@ -21,7 +21,7 @@ from reconciler.plan.inputs import Rendering
 from reconciler.plan.proposals import awaiting_review, propose
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
-from reconciler.settings import under_review
+from reconciler.settings import Gateway, under_review
 
 ONE_COMMIT_PER_UNIT_BELOW = 200
 _GENERATIONS = 1000  # units of one commit whose generation is told: messages stay short
@@ -34,16 +34,16 @@ def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Pl
     if review:
         leave_declined(world, out)
     writes = sorted(out.writes, key=lambda each: (each.unit, each.change, each.subject))
-    gateways = tuple(_gateway_drafts(world, render, writes))
+    prepared = _Preparing(world, render, writes)
     if review:
         records = [each for each in writes if each.change is Change.RECORD]
         drafts = [*_unit_drafts(records, "Note"), *_observed_drafts(writes)]
         proposals = tuple(
             replace(each, draft=next(_with_facts(world, [each.draft])))
-            for each in propose(world, writes, out.waiting, gateways)
+            for each in propose(world, writes, out.waiting, prepared)
         )
     else:
-        drafts = [*gateways, *_with_facts(world, _wish_drafts(world, writes))]
+        drafts = [*prepared(writes), *_with_facts(world, _wish_drafts(world, writes))]
         drafts += _observed_drafts(writes)
         drafts += _removal_drafts(writes)
         proposals = ()
@@ -121,52 +121,82 @@ def _hash(data: bytes | None) -> str | None:
     return hashlib.sha256(data).hexdigest() if data is not None else None
 
 
-def _gateway_drafts(
-    world: World, render: Rendering, writes: Sequence[UnitWrite]
-) -> Iterable[CommitDraft]:
-    """The gateways' own files, for those that have or get units."""
-    settings = world.inputs.settings
-    for gateway in settings.gateways:
-        prefix = f"manifests/{gateway.name}/"
-        current = {
-            path: file.data
-            for path, file in world.inputs.head.files.items()
-            if path.startswith(prefix) and path.count("/") == 2
+class _Preparing:
+    """The gateways' own files, for those that have or get units.
+
+    They open what any write needs and close only what the writes of a call release.
+    """
+
+    def __init__(
+        self, world: World, render: Rendering, writes: Sequence[UnitWrite]
+    ) -> None:
+        self._world = world
+        self._render = render
+        self._settings = world.inputs.settings
+        self._current: dict[str, dict[str, bytes]] = {}
+        for path, file in world.inputs.head.files.items():
+            if path.startswith("manifests/") and path.count("/") == 2:
+                self._current.setdefault(path.split("/")[1], {})[path] = file.data
+        self._used = {
+            file.path.split("/")[1]
+            for write in writes
+            for file in write.files
+            if file.path.startswith("manifests/")
         }
-        ports = _ports_after(world, gateway.name, writes)
-        used = any(
-            each.path.startswith(prefix) for write in writes for each in write.files
-        )
-        if not ports and not used and not current:
-            continue
-        files = render.gateway_files(gateway, settings, ports, current)
-        files = tuple(each for each in files if each.data != world.data(each.path))
-        if files:
-            yield CommitDraft(
-                subject=f"Prepare gateway {gateway.name}",
-                body="",
-                units=(),
-                writes=files,
+        self._opened = {
+            each.name: _live(world, each.name)
+            | _ports_of(writes, each.name, released=False)
+            for each in self._settings.gateways
+        }
+        self._made: dict[tuple[str, frozenset[int]], tuple[FileWrite, ...]] = {}
+
+    def __call__(self, leaving: Sequence[UnitWrite]) -> tuple[CommitDraft, ...]:
+        """One draft for each gateway whose files differ, when `leaving` release ports."""
+        found = []
+        for gateway in self._settings.gateways:
+            closed = _ports_of(leaving, gateway.name, released=True)
+            files = self._files(gateway, self._opened[gateway.name] - closed)
+            if files:
+                subject = f"Prepare gateway {gateway.name}"
+                found.append(
+                    CommitDraft(subject=subject, body="", units=(), writes=files)
+                )
+        return tuple(found)
+
+    def _files(self, gateway: Gateway, ports: frozenset[int]) -> tuple[FileWrite, ...]:
+        current = self._current.get(gateway.name, {})
+        if not ports and not current and gateway.name not in self._used:
+            return ()
+        at = (gateway.name, ports)
+        if at not in self._made:
+            made = self._render.gateway_files(gateway, self._settings, ports, current)
+            self._made[at] = tuple(
+                each for each in made if each.data != self._world.data(each.path)
             )
+        return self._made[at]
 
 
-def _ports_after(
-    world: World, gateway: str, writes: Sequence[UnitWrite]
-) -> frozenset[int]:
-    """Ports that are live on a gateway once the writes are applied."""
-    ports = {
+def _live(world: World, gateway: str) -> frozenset[int]:
+    """Ports that are live on a gateway at HEAD."""
+    return frozenset(
         entry.key
         for entry in world.ledger.entries.values()
         if entry.live and entry.gateway == gateway and isinstance(entry.key, int)
-    }
+    )
+
+
+def _ports_of(
+    writes: Sequence[UnitWrite], gateway: str, *, released: bool
+) -> frozenset[int]:
+    """Ports whose files the writes release, or take."""
     prefix = f"ports/{gateway}/"
-    for write in writes:
-        for file in write.files:
-            if file.path.startswith(prefix) and file.data is not None:
-                port = int(file.path.removeprefix(prefix).removesuffix(".yaml"))
-                released = b"\nstate: released\n" in file.data
-                (ports.discard if released else ports.add)(port)
-    return frozenset(ports)
+    return frozenset(
+        int(file.path.removeprefix(prefix).removesuffix(".yaml"))
+        for write in writes
+        for file in write.files
+        if file.path.startswith(prefix) and file.data is not None
+        if (b"\nstate: released\n" in file.data) is released
+    )
 
 
 def _joint_drafts(world: World, writes: Sequence[UnitWrite]) -> Iterable[CommitDraft]:

@@ -36,6 +36,8 @@ from reconciler.plan.world import World
 
 Files = Mapping[str, bytes | None]
 Before = Callable[[str], bytes | None]
+Preparation = Callable[[Sequence[UnitWrite]], Sequence[CommitDraft]]
+"""The gateways' own files, when of all writes these alone release ports."""
 
 # A namespace has no dot, so none of these meets the group of one.
 API, ADOPTION = "api.server", "first.adoption"
@@ -131,9 +133,12 @@ def propose(
     world: World,
     writes: Sequence[UnitWrite],
     waiting: Sequence[UnitWrite],
-    gateways: Sequence[CommitDraft],
+    gateways: Preparation,
 ) -> tuple[Proposal, ...]:
-    """The requests that this pass wants to be open, by group."""
+    """The requests that this pass wants to be open, by group.
+
+    Any of them may be merged alone: each opens all ports and closes its own ones only.
+    """
     decided = [each for each in writes if each.change in DECIDED]
     groups: dict[str, list[UnitWrite]] = {}
     first = not world.heads
@@ -143,12 +148,12 @@ def propose(
         groups.setdefault(ADOPTION if first else _group(unit), []).append(write)
     kind = ProposalKind.ADOPTION if first else ProposalKind.WISHES
     found = [
-        _proposal(world, group, kind, (mine, gateways))
+        _proposal(world, group, kind, (mine, gateways(mine)))
         for group, mine in sorted(groups.items())
     ]
     found.extend(_withheld(world, waiting))
     prepared = {path for each in found for path in _paths(each.draft)}
-    for draft in gateways:
+    for draft in gateways(()):
         if not set(_paths(draft)) & prepared:
             name = draft.writes[0].path.split("/")[1]
             found.append(

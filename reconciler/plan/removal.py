@@ -21,7 +21,7 @@ from reconciler.headers import parse_wish_header
 from reconciler.ledger_file import format_entry
 from reconciler.model.plans import Look, Op, State
 from reconciler.model.repository import FileWrite
-from reconciler.model.units import Backend, PortState, UnitId
+from reconciler.model.units import Backend, PortState, UnitAddresses, UnitId
 from reconciler.names import cluster_path, endpoints_path
 from reconciler.plan.decisions import Change, Decisions, UnitWrite, row
 from reconciler.plan.records import ClusterRecord, format_record
@@ -47,6 +47,7 @@ class Removal:
     code: Code
     gateways: tuple[str, ...] = ()
     detail: str = ""
+    follow: UnitAddresses | None = None  # for a unit that people hold all the same
 
     @property
     def reason(self) -> str:
@@ -135,7 +136,7 @@ class Remover:
             if hold is None and removal.unit not in self._world.inputs.released:
                 hold = self._writer.derived(head.path, None)
         if hold is not None:
-            self._writer.held(removal.unit, hold, None)
+            self._writer.held(removal.unit, hold, removal.follow)
             return
         files = self._files(removal, heads)
         if not files:

@@ -175,7 +175,8 @@ class _Walk:
         if self._world.gives(unit):
             self._remover.depart(unit)
         else:
-            self._remover.remove(Removal(unit=unit, code=code))
+            follow = self._follow.get(unit)
+            self._remover.remove(Removal(unit=unit, code=code, follow=follow))
 
     def _rejected(self, unit: UnitId, rejection: Rejection) -> None:
         hold = self._writer.explicitly_held(unit)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.model.units import Policy
-from tests.planning import Bench, claims, ops, wanted, wish
+from tests.planning import Bench, claims, ops, settings, summary, wanted, wish
 
 WISH = "manifests/public/eu1/shop/vs-orders.yaml"
 ENDPOINTS = "manifests/public/eu1/shop/vs-orders.endpoints.yaml"
@@ -220,3 +220,16 @@ def test_an_upgrade_ends_no_hold_on_what_a_forge_squashed_without_our_words(
     assert ops(bench.plan(claims(weights(90, 10)))) == [("hold", "orders", "WHF208")]
     upgraded(bench)
     assert ops(bench.plan(claims(weights(90, 10)))) == [("hold", "orders", "WHF208")]
+
+
+def test_a_restored_route_follows_its_cluster_although_nobody_wants_it() -> None:
+    bench = Bench(settings=settings(apis={"mode": "off"}))
+    bench.run(claims(wanted()))
+    bench.run(claims())
+    bench.revert()
+    follow = (wanted(hosts=("10.0.0.9",)).addresses,)
+    made = bench.run(claims(follow=follow))
+    assert [str(row.op) for row in made.rows] == ["hold", "update"]
+    path = "manifests/public/eu1/shop/vs-orders.endpoints.yaml"
+    assert b"10.0.0.9" in bench.files[path]
+    assert summary(bench.plan(claims(follow=follow))) == ["hold"]

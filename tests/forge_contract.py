@@ -50,6 +50,9 @@ class Side(Protocol):
     def hold_back(self) -> None:
         """Merges into main need an approval from now on."""
 
+    def waits_to_merge(self, number: int) -> bool:
+        """Whether the forge is going to merge a request by itself."""
+
     def is_merged(self, number: int) -> bool:
         """Whether a request was merged."""
 
@@ -118,7 +121,8 @@ class ForgeContract:
         assert set(found.labels) == {"wharfinger", EDITED_LABEL, "urgent"}
         assert (found.title, found.body) == ("New", "Text")
         side.forge.edit(found, replace(TEXT, labels=()))
-        assert only(side.forge.open_requests(BRANCH)).labels == ("urgent",)
+        labels = only(side.forge.open_requests(BRANCH)).labels
+        assert set(labels) == {"wharfinger", "urgent"}, "settings may name any"
 
     def test_labels_are_set_as_a_whole(self, side: Side) -> None:
         side.push(BRANCH)
@@ -218,6 +222,16 @@ class ForgeContract:
         made = side.forge.open(BRANCH, TEXT)
         assert side.forge.merge_when_ready(made, head) == ""
         assert side.forge.merge_when_ready(made, head) == "", "asked in each pass"
+        assert not side.is_merged(made.number)
+
+    def test_a_merge_that_was_asked_for_is_taken_back(self, side: Side) -> None:
+        side.hold_back()
+        head = side.push(BRANCH)
+        made = side.forge.open(BRANCH, TEXT)
+        side.forge.take_merge_back(made)
+        assert side.forge.merge_when_ready(made, head) == ""
+        side.forge.take_merge_back(made)
+        assert not side.waits_to_merge(made.number)
         assert not side.is_merged(made.number)
 
     @pytest.mark.parametrize("held", [True, False])

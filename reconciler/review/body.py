@@ -33,6 +33,7 @@ _WORDS = {
     Op.WITHHOLD: "to be removed, above the budget",
 }
 LOUD = (Op.DELETE, Op.RELEASE, Op.WITHHOLD)
+MERGING = "It merges by itself once the branch's rules are met."
 _MOST_LOUD = 40
 _MOST_GENERATIONS = 20
 _GENERATION = re.compile(r"[a-z0-9./-]{1,300} generation [0-9]{1,18}\Z")
@@ -217,11 +218,7 @@ def _promises(proposal: Proposal, story: Story) -> str:
     undo = "revert the merge: that holds the units as they were, on the ports they had"
     if frees:
         undo += f", which stay reserved for {story.quarantine}"
-    merging = (
-        "It merges by itself once the branch's rules are met."
-        if story.merges
-        else "It never merges by itself."
-    )
+    merging = MERGING if story.merges else "It never merges by itself."
     lines = [
         f"**After the merge** {story.engine} the files{_after(proposal, ops, story)}.",
         f"**To undo it** {undo}.",

@@ -67,6 +67,9 @@ class Forge(Protocol):
     def merge_when_ready(self, request: Request, head: CommitId) -> str:
         """Ask the forge to merge once its rules are met; empty, or why it does not."""
 
+    def take_merge_back(self, request: Request) -> None:
+        """The forge shall not merge by itself any more; fine where it was not going to."""
+
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Refs of the Git remote that keep a request's commits after its branch is gone."""
 

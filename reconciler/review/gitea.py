@@ -164,6 +164,11 @@ class Gitea(PullRequests):
         said = unlike(done.body, "it cannot be merged yet")
         return "" if done.status < 300 or "already scheduled" in said else said
 
+    def take_merge_back(self, request: Request) -> None:
+        """The forge shall not merge by itself any more; fine where it was not going to."""
+        path = f"{self._at}/pulls/{request.number}/merge"
+        self._http.write("DELETE", path, None, fine=(404,))
+
     def _branch(self, item: Any) -> str:
         # `ref` names refs/pull/<n>/head once the branch is gone.
         return str(item["head"]["label"])

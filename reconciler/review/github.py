@@ -25,6 +25,13 @@ mutation($id: ID!, $head: GitObjectID!) {
   }
 }
 """
+_NO_AUTO_MERGE = """\
+mutation($id: ID!) {
+  disablePullRequestAutoMerge(input: {pullRequestId: $id}) {
+    clientMutationId
+  }
+}
+"""
 
 
 class GitHub(PullRequests):
@@ -95,6 +102,24 @@ class GitHub(PullRequests):
         if done.status == 200:
             return ""
         return unlike(done.body, "it cannot be merged yet")
+
+    def take_merge_back(self, request: Request) -> None:
+        """The forge shall not merge by itself any more; fine where it was not going to."""
+        found = self._http.get(f"{self._at}/pulls/{request.number}").body
+        if not shaped(_merges, found):
+            return
+        asked = {"query": _NO_AUTO_MERGE, "variables": {"id": shaped(_node, found)}}
+        said = shaped(_errors, self._graphql.write("POST", "", asked).body)
+        if said:
+            raise Unavailable(
+                f"auto-merge of pull request {request.number} stays on: "
+                f"{one_line(said, 300)}"
+            )
+
+
+def _merges(item: Any) -> bool:
+    """Whether GitHub is going to merge a request by itself."""
+    return item.get("auto_merge") is not None
 
 
 def _node(item: Any) -> str:

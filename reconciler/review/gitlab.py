@@ -131,6 +131,13 @@ class GitLab:
             return ""
         return unlike(done.body, "it cannot be merged yet")
 
+    def take_merge_back(self, request: Request) -> None:
+        """The forge shall not merge by itself any more; fine where it was not going to."""
+        path = f"{self._at}/{request.number}"
+        if shaped(_merges, self._http.get(path).body):
+            cancel = f"{path}/cancel_merge_when_pipeline_succeeds"
+            self._http.write("POST", cancel, None, fine=(406,))
+
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Where the commits of a request stay after its branch is gone."""
         return (f"refs/merge-requests/{number}/head",)
@@ -149,6 +156,11 @@ class GitLab:
 def _system(item: Any) -> bool:
     """Whether GitLab wrote a note itself."""
     return bool(item.get("system"))
+
+
+def _merges(item: Any) -> bool:
+    """Whether GitLab is going to merge a request by itself."""
+    return bool(item.get("merge_when_pipeline_succeeds"))
 
 
 def _comment(item: Any) -> Comment:

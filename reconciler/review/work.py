@@ -19,6 +19,7 @@ from reconciler.model.reviews import Outcome, Request, Step
 from reconciler.printable import one_line
 from reconciler.review.body import (
     LOUD,
+    MERGING,
     Story,
     closed_body,
     edited_comment,
@@ -118,6 +119,8 @@ class Desk:
         marked = [e for e in self.forge.comments(request.number) if MARK in e.body]
         comment = marked[0] if marked else None
         is_told = comment is not None and edited_mark(offered.tip) in comment.body
+        if not is_told:
+            self.forge.take_merge_back(request)  # it was asked for another content
         if EDITED_LABEL not in request.labels:
             if is_told and proposal is not None:
                 return self._offer(action, proposal, branch)
@@ -133,6 +136,9 @@ class Desk:
         if request is None or offered is None:
             raise AssertionError("only an open request with its branch is kept")
         trailers = self.branches.trailers(offered.tip)
+        if MERGING in request.body and not self._merges(proposal):
+            self.forge.take_merge_back(request)  # settings allowed it once
+            self.forge.edit(request, self._text(proposal, offered.tip))
         labels = kept_labels(request.labels, self._labels(proposal))
         if trailers not in request.body:
             self.forge.edit(request, self._text(proposal, offered.tip))
@@ -154,6 +160,8 @@ class Desk:
         if offered is not None and reuse and offered.ours and not offered.conflicts:
             tip = offered.tip  # its request was lost or closed, its commit is right
         else:
+            if request is not None and not self._merges(proposal):
+                self.forge.take_merge_back(request)  # it was asked for another content
             expected = offered.tip if offered is not None else CommitId("")
             at = (self.work.head, expected)
             tip = self.branches.push(name, proposal.draft, at, self.work.stamp)
@@ -181,9 +189,12 @@ class Desk:
 
         Returns what stands in the way; the next pass asks again.
         """
-        if not merges_by_itself(proposal, self.review.auto_merge):
+        if not self._merges(proposal):
             return ""
         return self.forge.merge_when_ready(request, tip)
+
+    def _merges(self, proposal: Proposal) -> bool:
+        return merges_by_itself(proposal, self.review.auto_merge)
 
     def _text(self, proposal: Proposal, tip: CommitId) -> RequestText:
         changed = self.branches.proposed(tip)
@@ -191,7 +202,7 @@ class Desk:
         story = Story(
             diff=diff,
             trailers=self.branches.trailers(tip),
-            merges=merges_by_itself(proposal, self.review.auto_merge),
+            merges=self._merges(proposal),
             quarantine=_hours(self.work.quarantine),
             engine=self.work.engine,
             held=tuple(row for row in self.work.held if _is_near(row, proposal)),

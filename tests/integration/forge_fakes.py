@@ -323,12 +323,14 @@ class FakeGitHub(Fake):
         return Reply(body=self.shown(pull)["labels"])
 
     def graphql(self, asked: Asked) -> Reply:
-        """`enablePullRequestAutoMerge`; GraphQL answers 200 to everything."""
+        """The two mutations of auto-merge; GraphQL answers 200 to everything."""
         given = asked.body["variables"]
         given = given.get("input", given)
         pull = self.pull(
             given.get("pullRequestId", given.get("id")).removeprefix("PR_")
         )
+        if "disablePullRequestAutoMerge" in asked.body["query"]:
+            return self.no_auto_merge(pull)
         head = given.get("expectedHeadOid", given.get("head")) or pull.sha
         said = ""
         if head != pull.sha:
@@ -341,3 +343,12 @@ class FakeGitHub(Fake):
         pull.auto = True
         data = {"clientMutationId": None, "actor": None}
         return Reply(body={"data": {"enablePullRequestAutoMerge": data}})
+
+    def no_auto_merge(self, pull: Pull) -> Reply:
+        if not pull.auto:
+            said = "Can't disable auto-merge for this pull request."
+            error = {"type": "UNPROCESSABLE", "message": said, "path": ["disable"]}
+            return Reply(body={"data": {"disable": None}, "errors": [error]})
+        pull.auto = False
+        data = {"clientMutationId": None, "actor": None}
+        return Reply(body={"data": {"disablePullRequestAutoMerge": data}})

@@ -35,6 +35,11 @@ class FakeGitLab(Fake):
             ("GET", rf"{at}/(\d+)", lambda _, n: Reply(body=self.shown(self.pull(n)))),
             ("PUT", rf"{at}/(\d+)", self.change),
             ("PUT", rf"{at}/(\d+)/merge", self.merge_now),
+            (
+                "POST",
+                rf"{at}/(\d+)/cancel_merge_when_pipeline_succeeds",
+                self.cancel_merge,
+            ),
             ("GET", rf"{at}/(\d+)/notes", self.notes),
             ("POST", rf"{at}/(\d+)/notes", self.note),
             ("GET", rf"{at}/(\d+)/notes/(\d+)", self.one_note),
@@ -145,6 +150,13 @@ class FakeGitLab(Fake):
             self.merge(pull)
         return Reply(body=self.shown(pull))
 
+    def cancel_merge(self, asked: Asked, number: str) -> Reply:
+        pull = self.pull(number)
+        if not pull.auto:
+            return Reply(status=406, body={"message": "406 Not Acceptable"})
+        pull.auto = False
+        return Reply(status=201, body=self.shown(pull))
+
     def written(self, at: int, text: str, system: bool = False) -> Json:
         more = {"created_at": STAMP, "updated_at": STAMP, "author": {"username": "bot"}}
         return {"id": at, "body": text, "system": system, "type": None, **more}
@@ -189,6 +201,7 @@ class FakeGitea(FakeGitHub):
         at = self.at
         return (
             ("POST", rf"{at}/pulls/(\d+)/merge", self.merge_now),
+            ("DELETE", rf"{at}/pulls/(\d+)/merge", self.cancel_merge),
             ("GET", f"{at}/labels", self.labels),
             ("POST", f"{at}/labels", self.new_label),
             *super().routes(),
@@ -268,3 +281,11 @@ class FakeGitea(FakeGitHub):
             return Reply(status=409, body={"message": "head out of date"})
         self.merge(pull)
         return Reply(status=200)
+
+    def cancel_merge(self, asked: Asked, number: str) -> Reply:
+        pull = self.pull(number)
+        if not pull.auto:
+            said = "The target couldn't be found."
+            return Reply(status=404, body={"message": said, "errors": []})
+        pull.auto = False
+        return Reply(status=204)

@@ -61,6 +61,9 @@ class FakeSide:
     def hold_back(self) -> None:
         self.fake.protected = True
 
+    def waits_to_merge(self, number: int) -> bool:
+        return self.fake.pull(number).auto
+
     def is_merged(self, number: int) -> bool:
         return self.fake.pull(number).state == "merged"
 

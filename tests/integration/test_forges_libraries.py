@@ -93,6 +93,8 @@ def test_pygithub_merges_by_the_same_rules(hub: tuple[FakeSide, Any]) -> None:
     assert caught.value.status == 405
     repo.get_pull(number).enable_automerge("MERGE")
     assert side.fake.pull(number).auto
+    assert repo.get_pull(number).disable_automerge() is not None
+    assert not side.fake.pull(number).auto
     side.fake.protected = False
     with pytest.raises(github.GithubException) as caught:
         repo.get_pull(number).merge(sha="0" * 40)

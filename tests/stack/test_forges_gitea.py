@@ -13,7 +13,7 @@ from reconciler.settings import ForgeKind
 from tests.forge_contract import ForgeContract
 from tests.stack.checkout import git
 from tests.stack.engines import gitea  # noqa: F401
-from tests.stack.gitea import Account, Gitea, GitRemote
+from tests.stack.gitea import Account, Gitea, GiteaError, GitRemote
 from tests.stack.process import wait_until
 
 pytestmark = pytest.mark.stack
@@ -120,6 +120,16 @@ class GiteaSide:
 
     def hold_back(self) -> None:
         self.gitea.protect(self.remote, required_approvals=1)
+
+    def waits_to_merge(self, number: int) -> bool:
+        path = f"/repos/{self.remote.slug}/pulls/{number}/merge"
+        try:  # only taking it back says whether there was one
+            self.gitea.api("DELETE", path)
+        except GiteaError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
 
     def is_merged(self, number: int) -> bool:
         return bool(self.gitea.pull(self.remote, number)["merged"])

@@ -59,6 +59,7 @@ def at_write(number: int, fault: Fault) -> Rule:
     return rule
 
 
+@pytest.mark.timeout(600)  # about thirty passes with a dozen pushes each
 def test_a_lost_write_is_made_up_for_in_the_next_pass(
     rounds: Rounds, proxy: ForgeProxy
 ) -> None:

@@ -141,15 +141,26 @@ class Branches:
 
         For a closed request, whose branch may be merged and gone; `None` without such a commit.
         """
+        found = self._own(tip)
+        return self._files(found[1]) if found is not None else None
+
+    def _own(self, tip: CommitId) -> tuple[Any, list[DiffLine]] | None:
+        """The newest commit of ours on a branch and what it changed.
+
+        By first parents: a merge of the shared branch brings commits of ours that are another
+        story.
+        """
         repo = self._clone.repo
-        for index, commit in enumerate(repo.walk(tip)):
+        walker = repo.walk(tip)
+        walker.simplify_first_parent()
+        for index, commit in enumerate(walker):
             if index >= _MOST_EDITS:
                 return None
             parent = repo[commit.parent_ids[0]].tree if commit.parent_ids else None
             lines = sorted(changed(repo, parent, commit.tree))
             trust = self._trust
             if trust.judge.says(commit, diff_digest(lines), trust.keys):
-                return self._files(lines)
+                return commit, lines
         return None
 
     def _is_ours(self, tip: CommitId, base: Any, lines: Sequence[DiffLine]) -> bool:
@@ -198,8 +209,10 @@ class Branches:
         return None if name == ABSENT else read_blob(self._clone.repo.odb, name)
 
     def trailers(self, tip: CommitId) -> str:
-        """The trailers of a commit of ours as it carries them, one a line."""
-        message = self._clone.repo[tip].raw_message.decode("utf-8", "replace")
+        """The trailers of our commit on a branch as it carries them, one a line."""
+        found = self._own(tip)
+        commit = found[0] if found is not None else self._clone.repo[tip]
+        message = commit.raw_message.decode("utf-8", "replace")
         return str(message.rstrip("\n").rpartition("\n\n")[2])
 
     def push(

@@ -407,3 +407,22 @@ def test_with_signing_on_only_signed_commits_are_ours(
         assert (found.tip, found.ours) == (forged, False)
         assert repository.branches().proposed(forged) is None
         tip = forged
+
+
+@pytest.mark.parametrize("after", ["", "README.md"])
+def test_main_merged_into_a_branch_does_not_speak_for_the_request(
+    place: Place, repository: Repository, after: str
+) -> None:
+    trailers = repository.branches().trailers(push(repository))
+    ours = draft({"manifests/public/eu1/shop/vs-b.endpoints.yaml": b"new\n"})
+    base = repository.head().commit
+    repository.push([ours], base, "sha256:plan", NOW)
+    on_branch(place, ("merge", "-q", "--no-edit", "origin/main"))
+    if after:
+        write(place, after, "by hand\n")
+    tip = look(repository).tip
+    branches = repository.branches()
+    proposed = branches.proposed(tip)
+    assert proposed is not None
+    assert set(proposed[0]) == {WISH, PORT}
+    assert branches.trailers(tip) == trailers

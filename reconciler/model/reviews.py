@@ -70,6 +70,7 @@ class Request:
     url: str
     labels: tuple[str, ...] = ()
     ours_closed: bool = False
+    author: str = ""  # the forge's id of who opened it
 
 
 class Step(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -28,10 +28,11 @@ class RequestText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """A comment on a request; `id` is the forge's."""
+    """A comment on a request; `id` is the forge's, and so is that of its `author`."""
 
     id: int
     body: str
+    author: str = ""
 
 
 class Forge(Protocol):
@@ -102,3 +103,9 @@ def kept_labels(present: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, .
     """Labels to set: those that people put there stay, of ours only the present ones."""
     theirs = [each for each in present if not each.startswith("wharfinger/")]
     return tuple(dict.fromkeys((*theirs, *ours)))
+
+
+def identity(user: Any) -> str:
+    """The forge's id of an account, empty where it says none."""
+    found = user.get("id") if isinstance(user, Mapping) else None
+    return str(found) if isinstance(found, int) else ""

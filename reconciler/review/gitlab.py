@@ -13,6 +13,7 @@ from reconciler.review.forge import (
     CLOSED_MARK,
     Comment,
     RequestText,
+    identity,
     kept_labels,
     newest_first,
     shaped,
@@ -164,7 +165,8 @@ def _merges(item: Any) -> bool:
 
 
 def _comment(item: Any) -> Comment:
-    return Comment(id=int(item["id"]), body=str(item["body"] or ""))
+    author = identity(item.get("author"))
+    return Comment(id=int(item["id"]), body=str(item["body"] or ""), author=author)
 
 
 def _request(item: Any) -> Request:
@@ -179,4 +181,5 @@ def _request(item: Any) -> Request:
         url=str(item["web_url"]),
         labels=tuple(map(str, item.get("labels") or ())),
         ours_closed=CLOSED_MARK in body,
+        author=identity(item.get("author")),
     )

@@ -11,6 +11,7 @@ from reconciler.review.forge import (
     CLOSED_MARK,
     Comment,
     RequestText,
+    identity,
     kept_labels,
     newest_first,
     shaped,
@@ -96,11 +97,13 @@ class PullRequests:
             url=str(item["html_url"]),
             labels=tuple(str(each["name"]) for each in item.get("labels") or ()),
             ours_closed=CLOSED_MARK in body,
+            author=identity(item.get("user")),
         )
 
 
 def _comment(item: Any) -> Comment:
-    return Comment(id=int(item["id"]), body=str(item["body"] or ""))
+    author = identity(item.get("user"))
+    return Comment(id=int(item["id"]), body=str(item["body"] or ""), author=author)
 
 
 def _state(item: Any) -> RequestState:

@@ -30,6 +30,7 @@ from reconciler.review.decide import Action, Branch, is_same, merges_by_itself
 from reconciler.review.forge import (
     EDITED_LABEL,
     MARK,
+    Comment,
     Forge,
     RequestText,
     kept_labels,
@@ -116,8 +117,7 @@ class Desk:
         request, offered = branch.request, branch.offered
         if request is None or offered is None:
             raise AssertionError("only an open request with its branch is edited")
-        marked = [e for e in self.forge.comments(request.number) if MARK in e.body]
-        comment = marked[0] if marked else None
+        comment = self._said(request)
         is_told = comment is not None and edited_mark(offered.tip) in comment.body
         if not is_told:
             self.forge.take_merge_back(request)  # it was asked for another content
@@ -129,6 +129,13 @@ class Desk:
             text = edited_comment(request.url, offered.tip)
             self.forge.say(request.number, comment, text)
         return _outcome(action, Step.EDITED, request)
+
+    def _said(self, request: Request) -> Comment | None:
+        """What we said of an edit. Anybody may write our mark; the account must be ours, too."""
+        for each in self.forge.comments(request.number):
+            if MARK in each.body and each.author and each.author == request.author:
+                return each
+        return None
 
     def _keep(self, action: Action, proposal: Proposal, branch: Branch) -> Outcome:
         """Heal a text whose writing was lost, and ask again for the merge it waits for."""

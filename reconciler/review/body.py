@@ -39,6 +39,7 @@ _MOST_GENERATIONS = 20
 _GENERATION = re.compile(r"[a-z0-9./-]{1,300} generation [0-9]{1,18}\Z")
 _LONGEST_CELL = 160
 _LEAST = 1_200  # characters that must be left beside the trailers
+_EDITED = re.compile(r"<!-- wharfinger:edited [0-9a-f]* -->\n?")
 _TITLES = ("", "Workload", "Route", "Address", "Why")
 
 
@@ -258,8 +259,14 @@ def closed_body(reason: str) -> str:
 
 
 def edited_mark(tip: str) -> str:
-    """Names the commit of people that a comment speaks of."""
+    """Names the commit of people that was spoken of."""
     return f"<!-- wharfinger:edited {tip} -->"
+
+
+def marked_body(body: str, mark: str, longest: int) -> str:
+    """A body with one mark of people's commit at its end, at most `longest` characters."""
+    plain = _EDITED.sub("", body)[: longest - len(mark) - 2].rstrip()
+    return f"{plain}\n\n{mark}\n"[:longest]
 
 
 def edited_comment(url: str, tip: str) -> str:

@@ -7,7 +7,7 @@ the branch and goes on from there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -24,6 +24,7 @@ from reconciler.review.body import (
     closed_body,
     edited_comment,
     edited_mark,
+    marked_body,
     request_body,
 )
 from reconciler.review.decide import Action, Branch, is_same, merges_by_itself
@@ -111,23 +112,28 @@ class Desk:
     ) -> Outcome:
         """Leave it to people and say so once; a removed label gives it back to us.
 
-        The label comes first and the comment names the commit: so a comment without a label
-        is one whose label was removed, and never one whose label was lost on the way.
+        The label comes first and the body names the commit last: so a body without a label is
+        one whose label was removed, and never one whose label was lost on the way. Comments
+        prove nothing, as strangers may write them.
         """
         request, offered = branch.request, branch.offered
         if request is None or offered is None:
             raise AssertionError("only an open request with its branch is edited")
-        comment = self._said(request)
-        is_told = comment is not None and edited_mark(offered.tip) in comment.body
+        mark = edited_mark(offered.tip)
+        is_told = mark in request.body
+        labels = tuple(dict.fromkeys((*request.labels, EDITED_LABEL)))
         if not is_told:
             self.forge.take_merge_back(request)  # it was asked for another content
         if EDITED_LABEL not in request.labels:
             if is_told and proposal is not None:
                 return self._offer(action, proposal, branch)
-            self.forge.label(request, (*request.labels, EDITED_LABEL))
+            self.forge.label(request, labels)
         if not is_told:
-            text = edited_comment(request.url, offered.tip)
-            self.forge.say(request.number, comment, text)
+            told = edited_comment(request.url, offered.tip)
+            self.forge.say(request.number, self._said(request), told)
+            body = marked_body(request.body, mark, self.forge.longest_body)
+            text = RequestText(title=request.title, body=body, labels=labels)
+            self.forge.edit(replace(request, labels=labels), text)
         return _outcome(action, Step.EDITED, request)
 
     def _said(self, request: Request) -> Comment | None:

@@ -405,23 +405,3 @@ def test_an_adoption_waits_for_what_is_not_observed(review: Review) -> None:
     review.cluster("eu2")
     assert steps(review.passes()) == {"first.adoption": "rebuilt"}
     assert "users" in review.only()["body"]
-
-
-def test_a_stranger_cannot_give_an_edited_branch_back(review: Review) -> None:
-    review.passes()
-    review.push_to(FIRST, {ADDRESSES: b"# mine\n"}, "Try something")
-    tip = review.only()["head"]["sha"]
-    review.passes()
-    comments = f"/repos/{review.origin.slug}/issues/1/comments"
-    (told,) = review.gitea.api("GET", comments)
-    review.gitea.api(
-        "DELETE", f"/repos/{review.origin.slug}/issues/comments/{told['id']}"
-    )
-    stranger = review.gitea.account("mallory-" + review.origin.slug.split("-")[-1])
-    review.gitea.grant(review.origin, stranger, "read")
-    review.gitea.api("POST", comments, {"body": told["body"]}, account=stranger)
-    review.gitea.api(
-        "PUT", f"/repos/{review.origin.slug}/issues/1/labels", {"labels": []}
-    )
-    assert steps(review.passes()) == {"first.adoption": "edited"}
-    assert review.only()["head"]["sha"] == tip

@@ -3,6 +3,8 @@
 proposal | branch, request               | step
 ---------+-------------------------------+--------------------------------------------------
 yes      | open, ours, same pairs, clean | kept
+yes      | open, ours, more than that,   | kept
+         | something not observed        |
 yes      | open, ours                    | rebuilt: one commit on the present branch
 yes      | open, foreign changes         | left to people
 yes      | none, or a leftover of ours   | opened, while fewer than `maxOpen` are
@@ -58,7 +60,8 @@ def decide(
     closing = [each for each in rest if each is not None]
     present = [_present(each, branches.get(each.group)) for each in proposals]
     there = [each for each in present if each.step is not Step.OPENED]
-    new = [each for each in present if each.step is Step.OPENED]
+    urgent = [each for each in present if each.step is Step.OPENED and _follows(each)]
+    new = [each for each in present if each.step is Step.OPENED and not _follows(each)]
     staying = (Step.KEPT, Step.REBUILT, Step.EDITED)
     room = max_open - sum(each.step in staying for each in (*there, *closing))
     opened = [
@@ -67,7 +70,13 @@ def decide(
         else Action(step=Step.WAITING, group=each.group, proposal=each.proposal)
         for index, each in enumerate(new)
     ]
-    return (*closing, *there, *opened)
+    return (*closing, *there, *urgent, *opened)
+
+
+def _follows(action: Action) -> bool:
+    """Whether traffic waits for it, however many wishes people have still to review."""
+    proposal = action.proposal
+    return proposal is not None and proposal.kind is ProposalKind.FOLLOW
 
 
 def _present(proposal: Proposal, branch: Branch | None) -> Action:
@@ -85,9 +94,16 @@ def _step(proposal: Proposal, branch: Branch) -> Step:
         return Step.EDITED
     if proposal.kind is ProposalKind.ADOPTION and not branch.whole:
         return Step.KEPT  # built anew now, it would lose what was not observed
+    if not offered.conflicts and not branch.decided and _is_part(proposal, branch):
+        return Step.KEPT  # likewise: what is missing was only not observed
     if offered.conflicts or not is_same(proposal, branch):
         return Step.REBUILT
     return Step.KEPT
+
+
+def _is_part(proposal: Proposal, branch: Branch) -> bool:
+    """Whether a branch offers all that is proposed, and more."""
+    return bool(proposal.pairs) and set(proposal.pairs) <= set(branch.pairs)
 
 
 def is_same(proposal: Proposal, branch: Branch) -> bool:

@@ -123,3 +123,27 @@ def test_only_what_nobody_decides_merges_whatever_the_tiers() -> None:
     assert merges_by_itself(follow, ())
     for kind in (ProposalKind.ADOPTION, ProposalKind.DELETIONS, ProposalKind.REWRITES):
         assert not merges_by_itself(replace(PROPOSAL, kind=kind), tuple(Tier))
+
+
+def test_addresses_wait_for_no_reviewer_of_wishes() -> None:
+    follow = replace(
+        PROPOSAL, group="eu1/followed.addresses", kind=ProposalKind.FOLLOW, pairs=()
+    )
+    new = replace(PROPOSAL, group="eu1/a")
+    actions = decide([PROPOSAL, new, follow], {"eu1/shop": BRANCH}, 1)
+    assert {each.group: each.step for each in actions} == {
+        "eu1/shop": Step.KEPT,
+        "eu1/a": Step.WAITING,
+        "eu1/followed.addresses": Step.OPENED,
+    }
+
+
+def test_what_was_not_observed_is_not_taken_out_of_a_request() -> None:
+    more = replace(PAIR, unit=replace(UNIT, name="unseen"))
+    both = replace(BRANCH, pairs=(PAIR, more))
+    assert step(PROPOSAL, replace(both, decided=False)) == ["KEPT"]
+    assert step(PROPOSAL, both) == ["REBUILT"]
+    unlike = replace(both, pairs=(OTHER, more), decided=False)
+    assert step(PROPOSAL, unlike) == ["REBUILT"]
+    clash = replace(OFFERED, conflicts=True)
+    assert step(PROPOSAL, replace(both, decided=False, offered=clash)) == ["REBUILT"]

@@ -78,17 +78,13 @@ def addresses(remote: Path) -> list[Moved]:
 def moves(units: list[Moved], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """So many commits (an even number) of random units, at whose end all are at home again."""
     chance = random.Random(seed)
-    away: list[Moved] = []
-    gone: set[str] = set()
+    away: dict[str, Moved] = {}
     for left in range(count, 0, -1):
-        unit = away[-1] if left == len(away) else chance.choice(units)
-        leaves = unit.path not in gone
+        last = left == len(away)
+        unit = next(reversed(away.values())) if last else chance.choice(units)
+        leaves = away.pop(unit.path, None) is None
         if leaves:
-            away.append(unit)
-            gone.add(unit.path)
-        else:
-            away.remove(unit)
-            gone.remove(unit.path)
+            away[unit.path] = unit
         yield unit.change(leaves)
 
 
@@ -147,6 +143,12 @@ def bench(folder: Path, exposures: int, commits: int, seed: int) -> None:
     whole = [str(COMMAND), *argv]
     line("first pass, all written", measure(whole, environment))
     line("no-op pass, short history", quiet(remote, whole, environment))
+    grown(remote, commits, seed)
+    lasting(folder)
+
+
+def grown(remote: Path, commits: int, seed: int) -> None:
+    """Make the history long, and say how long."""
     tree = git(remote, "rev-parse", "main^{tree}")
     started = time.monotonic()
     grow(remote, commits, seed)
@@ -157,12 +159,18 @@ def bench(folder: Path, exposures: int, commits: int, seed: int) -> None:
         f"  {git(remote, 'rev-list', '--count', 'main')} commits and {files} files now, "
         f"grown in {time.monotonic() - started:.0f} s"
     )
+
+
+def lasting(folder: Path) -> None:
+    """What the long history costs: git alone, a new cache, then cold processes on that cache."""
+    remote = folder / "ingress.git"
     alone = floors(folder)
     for name, figures in alone.items():
         line(name, figures)
     total = sum(each.seconds for each in alone.values())
     warm = total - alone["git clone --bare"].seconds
     argv, environment = passes(folder, "cache")
+    whole = [str(COMMAND), *argv]
     for name, floor in (
         ("pass on a new cache: git's three", total),
         ("no-op pass: git's last two", warm),

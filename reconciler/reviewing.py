@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from reconciler.declines import Closed
 from reconciler.errors import (
     Blocked,
     Conflict,
@@ -23,7 +24,6 @@ from reconciler.errors import (
 from reconciler.log import log
 from reconciler.model.plans import (
     Op,
-    Pair,
     Plan,
     Proposal,
     ProposalKind,
@@ -148,42 +148,17 @@ class Requests:
         branches = self.branches(head, Unseen())
         actions = decide(plan.proposals, branches, self.settings.review.max_open)
         found: list[Declined] = []
+        closed = Closed(
+            repository=self.repository, forge=self.forge, prefix=self.prefix
+        )
         try:
             for action in actions:
                 if action.step in _SOME and action.proposal is not None:
-                    found += self._declined(action.proposal, action.branch)
+                    found += closed.declined(action.proposal, action.branch)
         except (Unavailable, Unauthorised, Blocked) as exc:
             self.failure = exc
         self.declined = tuple(found)
         return bool(found)
-
-    def _declined(
-        self, proposal: Proposal, branch: Branch | None
-    ) -> Iterable[Declined]:
-        """Per unit: the newest request of the group that has it decides."""
-        wanted = {pair.unit for pair in proposal.pairs}
-        if branch is not None and branch.request is not None:
-            wanted -= {pair.unit for pair in branch.pairs}
-        if not wanted or self.forge is None:
-            return
-        name = self.prefix + proposal.group
-        for request in self.forge.closed_requests(name):
-            if request.ours_closed or request.state is RequestState.OPEN:
-                continue
-            for pair in self._content(request):
-                if pair.unit not in wanted:
-                    continue
-                wanted.discard(pair.unit)
-                if request.state is RequestState.CLOSED:
-                    yield Declined(pair=pair, about=request.url)
-
-    def _content(self, request: Request) -> tuple[Pair, ...]:
-        branches = self.repository.branches()
-        refs = self.forge.head_refs(request.number) if self.forge is not None else ()
-        if not branches.bring_commit(request.head, refs):
-            return ()
-        changed = branches.proposed(request.head)
-        return pairs_of(changed[0], changed[1].get) if changed is not None else ()
 
     def looked(self) -> Reviewed:
         """For a plan that only shows: what the forge would not tell."""

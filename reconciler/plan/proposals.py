@@ -172,6 +172,11 @@ def _group(unit: UnitId) -> str:
     return f"{unit.cluster}/{API if unit.is_api else unit.namespace}"
 
 
+def groups_of(unit: UnitId) -> tuple[str, ...]:
+    """Groups that a unit's wish or removal can be part of, as passes differ."""
+    return (_group(unit), f"{unit.cluster}/{DELETIONS}", ADOPTION)
+
+
 def _paths(draft: CommitDraft) -> list[str]:
     return [each.path for each in draft.writes]
 

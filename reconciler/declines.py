@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.model.plans import Pair, Proposal, ProposalKind
 from reconciler.model.reviews import Declined, Request, RequestState
 from reconciler.model.units import UnitId
-from reconciler.plan.proposals import groups_of, pairs_of
+from reconciler.plan.proposals import Files, groups_of, pairs_of
 from reconciler.repo import Repository
 from reconciler.review.decide import Branch
 from reconciler.review.forge import Forge
@@ -52,11 +52,25 @@ class Closed:
             groups.update(*map(groups_of, units))
         found: list[Request] = []
         for group in sorted(groups):
-            name = self.prefix + group
-            if name not in self.answers:
-                self.answers[name] = tuple(self.forge.closed_requests(name))
-            found += self.answers.get(name, ())
+            found += self._answer(group)
         return sorted(found, key=lambda each: -each.number)
+
+    def _answer(self, group: str) -> tuple[Request, ...]:
+        if group not in self.answers:
+            found = self.forge.closed_requests(self.prefix + group)
+            self.answers[group] = tuple(found)
+        return self.answers[group]
+
+    def refused(self, proposal: Proposal) -> bool:
+        """Whether people closed the newest request of a proposal without units: same files."""
+        if proposal.pairs or proposal.kind is not ProposalKind.WISHES:
+            return False
+        found = [each for each in self._answer(proposal.group) if not each.ours_closed]
+        if not found or found[0].state is not RequestState.CLOSED:
+            return False
+        changed = self._changed(found[0])
+        wanted = {each.path: each.data for each in proposal.draft.writes}
+        return changed is not None and changed[0] == wanted
 
     def _content(self, request: Request) -> tuple[Pair, ...]:
         if request.number not in self.contents:
@@ -64,9 +78,12 @@ class Closed:
         return self.contents[request.number]
 
     def _read(self, request: Request) -> tuple[Pair, ...]:
+        changed = self._changed(request)
+        return pairs_of(changed[0], changed[1].get) if changed is not None else ()
+
+    def _changed(self, request: Request) -> tuple[Files, Files] | None:
         branches = self.repository.branches()
         refs = self.forge.head_refs(request.number)
         if not branches.bring_commit(request.head, refs):
-            return ()
-        changed = branches.proposed(request.head)
-        return pairs_of(changed[0], changed[1].get) if changed is not None else ()
+            return None
+        return branches.proposed(request.head)

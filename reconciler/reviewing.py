@@ -90,6 +90,7 @@ class Requests:
     declined: tuple[Declined, ...] = ()
     failure: ReconcileError | None = None
     scope: frozenset[str] | None = None
+    refused: set[str] = field(default_factory=set)  # groups without units
     _seen: dict[tuple[str, str], Offered] = field(default_factory=dict)
 
     def reserved(self, head: Head) -> tuple[Reservation, ...]:
@@ -155,6 +156,8 @@ class Requests:
             for action in actions:
                 if action.step in _SOME and action.proposal is not None:
                     found += closed.declined(action.proposal, action.branch)
+                    if closed.refused(action.proposal):
+                        self.refused.add(action.group)
         except (Unavailable, Unauthorised, Blocked) as exc:
             self.failure = exc
         self.declined = tuple(found)
@@ -189,7 +192,8 @@ class Requests:
             branches = self._with_leftovers(plan, head)
         except (Unavailable, Unauthorised, Blocked) as exc:
             return Reviewed(failures=(exc,))
-        actions = decide(plan.proposals, branches, self.settings.review.max_open)
+        wanted = [each for each in plan.proposals if each.group not in self.refused]
+        actions = decide(wanted, branches, self.settings.review.max_open)
         done = _all_done(desk, actions)
         try:
             return self._each_once(done)

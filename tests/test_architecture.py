@@ -23,7 +23,16 @@ PLANNERS = (
     "ledger",
     "ledger_file",
 )  # outside of the folder plan/
-COMPOSERS = ("run", "report", "reviewing", "rewind", "cli", "demo", "__main__")
+COMPOSERS = (
+    "run",
+    "report",
+    "reviewing",
+    "declines",
+    "rewind",
+    "cli",
+    "demo",
+    "__main__",
+)
 PURE_ROOMS = (
     *("model", "claim", "plan", "render", "ledger", "guards", "holds", "tenants"),
     *("names", "ports", "headers", "settings", "errors", "codes", "check"),

@@ -12,6 +12,7 @@ from tests.stack.review import Review, review_at
 from tests.stack.test_review import steps, weigh
 
 pytestmark = pytest.mark.stack
+SERVICE = "manifests/public/service.yaml"
 
 
 @pytest.fixture
@@ -39,3 +40,19 @@ def test_a_wish_that_comes_back_to_a_no_is_declined(review: Review) -> None:
     weigh(review, "orders", 10)
     assert steps(review.passes()) == {"first.adoption": "closed"}
     assert review.passes().rows("hold") != []
+
+
+def test_files_of_a_gateway_can_be_declined(review: Review) -> None:
+    gateway = {
+        "name": "public", "renderer": "istio-classic", "namespace": "ingress",
+        "ports": {"range": "20000-20099"},
+    }  # fmt: skip
+    review.commit({"wharfinger.yaml": review.settings(gateways=[gateway])}, "Istio")
+    review.passes()
+    review.merge(review.only()["number"])
+    review.passes()
+    review.commit({SERVICE: None}, "Try it without a Service")
+    assert steps(review.passes()) == {"gateway.public": "opened"}
+    review.gitea.close_pull(review.origin, review.only()["number"])
+    assert steps(review.passes()) == {}
+    assert review.pulls() == []

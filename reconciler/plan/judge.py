@@ -23,6 +23,7 @@ from reconciler.model.repository import FileWrite
 from reconciler.model.units import UnitId
 from reconciler.names import unit_stem
 from reconciler.plan.decisions import NOWHERE, Change, Decisions, UnitWrite, row
+from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 from reconciler.settings import under_review
 
@@ -48,11 +49,16 @@ def judge(world: World, out: Decisions) -> str:
 
 
 def _freeze_flapping(world: World, out: Decisions) -> None:
-    """Take out what would turn a wish or a cluster's file back once too often."""
+    """Take out what would turn a wish or a cluster's file back once too often.
+
+    What transfers join stops as one: half of it would be a port without its route.
+    """
+    counts = {id(each): _returns_of(world, each) for each in out.writes}
+    for units in joined(world.transfers):
+        mine = [id(each) for each in out.writes if each.joint and each.unit in units]
+        counts |= dict.fromkeys(mine, max((counts[each] for each in mine), default=0))
     for write in tuple(out.writes):
-        count = max(
-            (_returns(world, write.unit, file) for file in write.files), default=0
-        )
+        count = counts[id(write)]
         if count == 0 or write.change is Change.ADDRESSES:
             continue
         message = MESSAGE.format(count=count)
@@ -65,6 +71,10 @@ def _freeze_flapping(world: World, out: Decisions) -> None:
         out.states[:] = [each for each in out.states if each.unit != write.unit]
         out.state(write.unit, State.PENDING, f"{Code.FLAPPING}: {message}")
         out.exits.append(Exit.BLOCKED)
+
+
+def _returns_of(world: World, write: UnitWrite) -> int:
+    return max((_returns(world, write.unit, file) for file in write.files), default=0)
 
 
 def _returns(world: World, unit: UnitId, file: FileWrite) -> int:

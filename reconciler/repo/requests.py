@@ -176,6 +176,8 @@ class Branches:
             if index >= _MOST_COMMITS:
                 return False
             if self._trust.judge.says(commit, digest, self._trust.keys):
+                if not all(self._own_path(path) for path, _, _ in lines):
+                    return False  # we write nothing else, whoever says that we did
                 return _regular(repo, repo[tip].tree, lines)
         return not lines
 
@@ -194,16 +196,21 @@ class Branches:
     def _files(self, lines: Sequence[DiffLine]) -> tuple[Files, Files]:
         named = (name for line in lines for name in line[1:] if name != ABSENT)
         self._trust.blobs.bring(named)
-        prefix = f"{self._author.folder}/" if self._author.folder else ""
         files: Files = {}
         before: Files = {}
         for path, old, new in lines:
-            name = path.decode("utf-8", "backslashreplace")
-            below = name.removeprefix(prefix)
-            root = below.partition("/")[0]
-            if name.startswith(prefix) and (root in ROOTS or below == SETTINGS):
+            below = self._own_path(path)
+            if below:
                 files[below], before[below] = self._blob(new), self._blob(old)
         return files, before
+
+    def _own_path(self, path: bytes) -> str:
+        """A path below our folder if it is one of ours, else nothing."""
+        prefix = f"{self._author.folder}/" if self._author.folder else ""
+        name = path.decode("utf-8", "backslashreplace")
+        below = name.removeprefix(prefix)
+        is_own = below.partition("/")[0] in ROOTS or below == SETTINGS
+        return below if name.startswith(prefix) and is_own else ""
 
     def _blob(self, name: str) -> bytes | None:
         return None if name == ABSENT else read_blob(self._clone.repo.odb, name)

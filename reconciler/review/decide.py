@@ -110,8 +110,17 @@ def is_same(proposal: Proposal, branch: Branch) -> bool:
     """Whether a branch offers what is proposed: the same pairs, or where none are the same files."""
     if proposal.pairs and proposal.kind is not ProposalKind.FOLLOW:
         return proposal.pairs == branch.pairs
-    files = branch.offered.files if branch.offered is not None else {}
-    return {each.path: each.data for each in proposal.draft.writes} == dict(files)
+    return branch.offered is not None and is_exact(proposal, branch.offered)
+
+
+def is_exact(proposal: Proposal, offered: Offered) -> bool:
+    """Whether a branch brings the very files that are proposed.
+
+    Asked where nobody reviews: pairs are what headers say, and without signatures whoever may
+    push can write those above anything.
+    """
+    wanted = {each.path: each.data for each in proposal.draft.writes}
+    return wanted == dict(offered.files)
 
 
 def _rest(branch: Branch) -> Action | None:

@@ -27,7 +27,7 @@ from reconciler.review.body import (
     marked_body,
     request_body,
 )
-from reconciler.review.decide import Action, Branch, is_same, merges_by_itself
+from reconciler.review.decide import Action, Branch, is_exact, is_same, merges_by_itself
 from reconciler.review.forge import (
     EDITED_LABEL,
     MARK,
@@ -152,6 +152,8 @@ class Desk:
         if MERGING in request.body and not self._merges(proposal):
             self.forge.take_merge_back(request)  # settings allowed it once
             self.forge.edit(request, self._text(proposal, offered.tip))
+        if self._merges(proposal) and not is_exact(proposal, offered):
+            return self._offer(action, proposal, branch)  # nobody else looks at it
         labels = kept_labels(request.labels, self._labels(proposal))
         if trailers not in request.body:
             self.forge.edit(request, self._text(proposal, offered.tip))
@@ -170,6 +172,8 @@ class Desk:
         if offered is not None and request is None and not offered.ours:
             self._refuse_foreign(name, offered.tip)
         reuse = offered is not None and branch is not None and is_same(proposal, branch)
+        if offered is not None and self._merges(proposal):
+            reuse = is_exact(proposal, offered)
         if offered is not None and reuse and offered.ours and not offered.conflicts:
             tip = offered.tip  # its request was lost or closed, its commit is right
         else:

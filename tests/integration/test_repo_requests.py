@@ -426,3 +426,8 @@ def test_main_merged_into_a_branch_does_not_speak_for_the_request(
     assert proposed is not None
     assert set(proposed[0]) == {WISH, PORT}
     assert branches.trailers(tip) == trailers
+
+
+def test_a_file_that_is_none_of_ours_makes_it_theirs(repository: Repository) -> None:
+    push(repository, draft({WISH: b"wish\n", ".github/workflows/x.yaml": b"evil\n"}))
+    assert not look(repository).ours

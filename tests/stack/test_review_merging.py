@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from reconciler.repo.trailers import ABSENT, diff_digest
 from tests.stack.engines import gitea  # noqa: F401
 from tests.stack.gitea import Gitea, GiteaError
 from tests.stack.process import wait_until
@@ -76,3 +78,33 @@ def test_settings_that_trust_no_more_are_believed(armed: Review) -> None:
     armed.passes()
     assert "It never merges by itself" in armed.only()["body"]
     assert not is_armed(armed)
+
+
+def test_what_merges_by_itself_is_what_was_proposed(armed: Review) -> None:
+    """Whoever may push can write our trailers, where no key is given."""
+    armed.git("fetch", "-q", "origin")
+    before = armed.git("show", f"origin/{SHOP}:{STOCK}")
+    forge(armed, before + "\n# evil\n")
+    armed.passes()
+    armed.git("fetch", "-q", "origin")
+    assert armed.git("show", f"origin/{SHOP}:{STOCK}").strip() == before.strip()
+
+
+def forge(review: Review, text: str) -> None:
+    """One commit on the request's branch with another wish and trailers that match it."""
+    review.git("checkout", "-q", "-B", "forged", f"origin/{SHOP}")
+    message = review.git("log", "-1", "--format=%B")
+    (review.work / STOCK).write_text(text)
+    review.git("add", "-A")
+    review.git("commit", "-q", "--amend", "-m", message)
+    raw = review.git("diff-tree", "-r", "--no-commit-id", "--no-renames", "HEAD")
+    lines = []
+    for line in raw.splitlines():
+        _, _, old, new, _, path = line.split()
+        gone = "0" * 40
+        old, new = (ABSENT if each == gone else each for each in (old, new))
+        lines.append((path.encode(), old, new))
+    forged = re.sub(r"sha256:[0-9a-f]{64}", diff_digest(lines), message, count=1)
+    review.git("commit", "-q", "--amend", "-m", forged)
+    review.git("push", "-q", "--force", "origin", f"forged:{SHOP}")
+    review.git("checkout", "-q", "main")

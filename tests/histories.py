@@ -7,22 +7,17 @@ next pass is planned from the warm cache and from a fresh one, made, and planned
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from unittest import mock
 
-from reconciler.cli import execute
 from reconciler.headers import parse_wish_header
 from reconciler.ledger_file import parse_entry
 from reconciler.model.units import PortState
 from tests import documents
-from tests.ingress import PERSON, Done, Ingress
+from tests.ingress import Done, Near
 
 NAME = "orders"
 UNIT = "eu1/shop/orders"
@@ -49,35 +44,6 @@ class Wish(StrEnum):
     THIRD = "third"
     GONE = "gone"
     KEPT = "kept"
-
-
-class Near(Ingress):
-    """The command within this process, which spares its start; `real` starts it."""
-
-    def run(self, *args: str, **environment: str) -> Done:
-        """The command, as `Ingress.run` starts it."""
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
-            **PERSON,
-            "XDG_CACHE_HOME": str(self.root / "cache"),
-            "WHARFINGER_REPO": str(self.remote),
-            **self.environment,
-            **environment,
-        }
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            mock.patch.dict(os.environ, env, clear=True),
-            contextlib.chdir(self.root),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            code = execute(args)
-        return Done(code=code, out=out.getvalue(), err=err.getvalue())
-
-    def real(self, *args: str) -> Done:
-        """`reconcile` in a process of its own."""
-        return Ingress(root=self.root, environment=self.environment).reconcile(*args)
 
 
 @dataclass(slots=True)

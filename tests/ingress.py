@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from reconciler import yamlio
+from reconciler.cli import execute
 from tests import documents
 
 COMMAND = Path(sys.executable).with_name("wharfinger")
@@ -200,3 +204,32 @@ class Ingress:
     def show(self, path: str) -> str:
         """A file at HEAD."""
         return self.git("show", f"refs/heads/main:{path}", at=self.remote)
+
+
+class Near(Ingress):
+    """The command within this process, which spares its start; `real` starts it."""
+
+    def run(self, *args: str, **environment: str) -> Done:
+        """The command, as `Ingress.run` starts it."""
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            **PERSON,
+            "XDG_CACHE_HOME": str(self.root / "cache"),
+            "WHARFINGER_REPO": str(self.remote),
+            **self.environment,
+            **environment,
+        }
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, env, clear=True),
+            contextlib.chdir(self.root),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = execute(args)
+        return Done(code=code, out=out.getvalue(), err=err.getvalue())
+
+    def real(self, *args: str) -> Done:
+        """`reconcile` in a process of its own."""
+        return Ingress(root=self.root, environment=self.environment).reconcile(*args)

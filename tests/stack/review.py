@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.ingress import Doc, Done, Ingress
+from tests.ingress import Doc, Done, Ingress, Near
 from tests.stack.gitea import Account, Gitea, GitRemote
 from tests.stack.process import wait_until
 
@@ -16,8 +16,8 @@ _numbers = itertools.count(1)
 
 
 @dataclass(slots=True)
-class Review(Ingress):
-    """As `Ingress`, with pull requests; the bot may write, the owner merges."""
+class Review(Near):
+    """As `Near`, with pull requests; the bot may write, the owner merges."""
 
     gitea: Gitea = field(kw_only=True)
     origin: GitRemote = field(kw_only=True)

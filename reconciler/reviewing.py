@@ -170,8 +170,15 @@ class Requests:
         note = f"declined and closed requests are not known: {self.failure}"
         return Reviewed(notes=(note,))
 
-    def carry_out(self, plan: Plan, head: Head, now: datetime) -> Reviewed:
-        """Do what the plan's proposals need; one request's failure does not stop others."""
+    def carry_out(
+        self, plan: Plan, head: Head, at: tuple[CommitId, datetime]
+    ) -> Reviewed:
+        """Do what the plan's proposals need; one request's failure does not stop others.
+
+        `at` is the commit that was planned on, with our own push, and the time: what others
+        merged since is for the next plan, and for the forge to find a conflict with.
+        """
+        base, now = at
         if self.forge is None or self.failure is not None:
             failed = (self.failure,) if self.failure is not None else ()
             return Reviewed(failures=failed)
@@ -181,7 +188,7 @@ class Requests:
             review=self.settings.review,
             work=Work(
                 prefix=self.prefix,
-                head=head.commit,
+                head=base,
                 stamp=(plan.digest, now),
                 quarantine=self.settings.release.quarantine,
                 engine=_engine(self.settings),
@@ -231,7 +238,8 @@ class Requests:
         found = self.branches(head, unseen_by(plan, self.scope))
         for group in found.keys() - {each.group for each in plan.proposals}:
             branch = found[group]
-            if branch.request is None and branch.decided and not branch.spent:
+            mine = branch.offered is not None and branch.offered.ours
+            if branch.request is None and branch.decided and mine and not branch.spent:
                 found[group] = replace(branch, left=self._is_left(branch))
         return found
 

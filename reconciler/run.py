@@ -294,11 +294,10 @@ class _Pass:
             return result
         if not self._options.commit:
             return replace(result, reviewed=self._requests.looked())
-        reviewed = self._requests.carry_out(result.plan, result.head, datetime.now(UTC))
-        states = told(result.plan.states, reviewed)
-        return replace(
-            result, plan=replace(result.plan, states=states), reviewed=reviewed
-        )
+        at = (result.commit or result.plan.base, datetime.now(UTC))
+        reviewed = self._requests.carry_out(result.plan, result.head, at)
+        made = replace(result.plan, states=told(result.plan.states, reviewed))
+        return replace(result, plan=made, reviewed=reviewed)
 
     async def _plan(self, head: Head, settings: Settings) -> PassResult:
         now = datetime.now(UTC)

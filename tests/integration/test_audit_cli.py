@@ -12,7 +12,7 @@ import pytest
 
 from tests import documents
 from tests.bench.bigrepo import START, STEP, Size, Unit, generate
-from tests.ingress import Done, Ingress
+from tests.ingress import Done, Ingress, Near
 
 UNIT = "eu1/shop/orders"
 WISH = "manifests/public/eu1/shop/vs-orders.yaml"
@@ -21,7 +21,7 @@ Doc = dict[str, Any]
 
 @pytest.fixture
 def ingress(tmp_path: Path) -> Ingress:
-    made = Ingress(root=tmp_path).start()
+    made = Near(root=tmp_path).start()
     weigh(made, 90, generation=1)
     done = made.reconcile()
     assert done.code == 0, done.err
@@ -273,7 +273,7 @@ def test_a_released_port_was_in_quarantine_and_nobodys(ingress: Ingress) -> None
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Ingress:
     """A small one of the repositories that are measured."""
-    made = Ingress(root=tmp_path_factory.mktemp("generated"))
+    made = Near(root=tmp_path_factory.mktemp("generated"))
     generate(made.remote, Size(commits=400, files=60))
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import documents
-from tests.ingress import Done, Ingress
+from tests.ingress import Done, Ingress, Near
 
 UNIT = "eu1/shop/orders"
 WISH = "manifests/public/eu1/shop/vs-orders.yaml"
@@ -19,7 +19,7 @@ Doc = dict[str, Any]
 
 @pytest.fixture
 def ingress(tmp_path: Path) -> Ingress:
-    made = Ingress(root=tmp_path).start(release={"quarantine": "0s"})
+    made = Near(root=tmp_path).start(release={"quarantine": "0s"})
     weigh(made, 90)
     passed(made)
     return made
@@ -180,7 +180,7 @@ def test_a_finished_move_is_undone_with_its_old_port_draining(tmp_path: Path) ->
         **{"ports": {"range": "20000-20099"}, "proof": "off"},
     }
     release = {"quarantine": "24h", "drain": "0s"}
-    ingress = Ingress(root=tmp_path).start(release=release, gateways=[gateway])
+    ingress = Near(root=tmp_path).start(release=release, gateways=[gateway])
     weigh(ingress, 90)
     passed(ingress)
     old = port_of(ingress)
@@ -284,7 +284,8 @@ def test_a_side_branch_is_for_a_pull_request(ingress: Ingress) -> None:
     assert ingress.tip() == tip
     parent = ingress.git("rev-parse", "undo/orders~1", at=ingress.remote).strip()
     assert parent == tip
-    again = ingress.run("revert", UNIT, "--push-to", "undo/orders")
+    other = ("--reason", "as before")  # the same commit once more would be no news
+    again = ingress.run("revert", UNIT, *other, "--push-to", "undo/orders")
     assert again.code == 2
     assert "there is a branch undo/orders already" in again.err
     for name in ("main", "-x", "a b", "../x"):

@@ -10,7 +10,7 @@ import pytest
 from reconciler import yamlio
 from tests.documents import virtual_service
 from tests.envoys import RealEnvoy
-from tests.ingress import Done, Ingress
+from tests.ingress import Done, Ingress, Near
 from tests.rendering import destination, tcp
 from tests.stack.network import free_port
 from tests.stack.process import wait_until
@@ -25,7 +25,7 @@ UNIT = "eu2/shop/orders"
 @pytest.fixture
 def ingress(tmp_path: Path) -> Ingress:
     """eu1/shop/orders is served; eu2 is known and exposes nothing."""
-    made = Ingress(root=tmp_path).start()
+    made = Near(root=tmp_path).start()
     made.cluster("eu2")
     done = made.reconcile()
     assert done.code == 0, done.err
@@ -167,7 +167,7 @@ def test_nonsense_is_usage(ingress: Ingress) -> None:
 
 
 def test_what_is_released_or_forbidden_is_usage(tmp_path: Path) -> None:
-    ingress = Ingress(root=tmp_path).start(
+    ingress = Near(root=tmp_path).start(
         tenants=[
             {"clusters": ["eu1"], "gateways": ["public"], "endpoints": ["10.20.0.0/16"]}
         ]

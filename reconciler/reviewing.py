@@ -283,7 +283,8 @@ def look(
 ) -> Requests:
     """Bring request branches and ask the forge which requests are open.
 
-    `scope` are the clusters that the pass is about, `None` for all. A forge that cannot be asked is noted in `failure`. Raises for a remote that cannot.
+    `scope` are the clusters that the pass is about, `None` for all. A forge that cannot be asked
+    is noted in `failure`. Raises for a remote that cannot.
     """
     remote = repository.remote
     start = prefix(remote.branch, remote.path)

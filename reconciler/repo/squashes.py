@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from reconciler.errors import Unavailable
+from reconciler.log import log
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.trailers import Trailers, parse_trailers
 from reconciler.repo.transport import Git
@@ -75,8 +77,24 @@ class Squashes:
             found = self._git.refs(tuple(wanted), lock)
             specs = [f"+{ref}:{_KEPT}{wanted[ref]}" for ref in found if ref in wanted]
             if specs:
-                self._git.fetch_all(specs, lock)
+                self._fetch(specs, lock)
         self._looked.update(new)
+
+    def _fetch(self, specs: Sequence[str], lock: int) -> None:
+        """Bring requests; one that cannot be brought is nobody's, and stops no pass.
+
+        Anybody who may open a request chooses what its commits are made of.
+        """
+        try:
+            self._git.fetch_all(specs, lock)
+        except Unavailable as exc:
+            if len(specs) > 1:
+                for each in specs:
+                    self._fetch([each], lock)
+                return
+            source = specs[0][1:].partition(":")[0]
+            self._git.refs((source,), lock)  # raises where the remote is what is down
+            log.warning("a request cannot be read", ref=source, error=str(exc)[:200])
 
     def _kept(self) -> set[int]:
         names = [each for each in self._clone.repo.references if each.startswith(_KEPT)]

@@ -110,6 +110,21 @@ def test_a_remote_that_keeps_no_requests_says_nothing(place: Place) -> None:
     assert not newest(place).ours
 
 
+def test_a_request_that_cannot_be_brought_stops_no_pass(place: Place) -> None:
+    """Whoever opens a request chooses its objects, also such as no fetch takes."""
+    squashed(place, proposed(place), "Expose it (#7)")
+    tree = git(place.bare, "rev-parse", f"{place.tip()}^{{tree}}")
+    broken = place.root / "broken"
+    broken.write_text(f"tree {tree}\nauthor no time\ncommitter no time\n\nbad\n")
+    args = ("hash-object", "-t", "commit", "-w", "--literally", str(broken))
+    bad = git(place.bare, *args)
+    (place.bare / "refs" / "pull" / "8").mkdir(parents=True)
+    (place.bare / "refs" / "pull" / "8" / "head").write_text(f"{bad}\n")
+    place.commits("manifests/public/eu1/shop/vs-x.yaml", "x", "Add another (#8)")
+    newer, older = place.open(cache="other").history().commits[:2]
+    assert (newer.ours, older.ours) == (False, True)
+
+
 def test_what_people_revert_by_a_request_of_their_own_stays_theirs(
     place: Place,
 ) -> None:

@@ -113,9 +113,9 @@ def test_a_remote_that_keeps_no_requests_says_nothing(place: Place) -> None:
 def test_a_request_that_cannot_be_brought_stops_no_pass(place: Place) -> None:
     """Whoever opens a request chooses its objects, also such as no fetch takes."""
     squashed(place, proposed(place), "Expose it (#7)")
-    tree = git(place.bare, "rev-parse", f"{place.tip()}^{{tree}}")
+    who = "A <a@example.com> 1 +0000"
     broken = place.root / "broken"
-    broken.write_text(f"tree {tree}\nauthor no time\ncommitter no time\n\nbad\n")
+    broken.write_text(f"tree {'1' * 40}\nauthor {who}\ncommitter {who}\n\nbad\n")
     args = ("hash-object", "-t", "commit", "-w", "--literally", str(broken))
     bad = git(place.bare, *args)
     (place.bare / "refs" / "pull" / "8").mkdir(parents=True)

@@ -284,14 +284,15 @@ def look(
     """Bring request branches and ask the forge which requests are open.
 
     `scope` are the clusters that the pass is about, `None` for all. A forge that cannot be asked
-    is noted in `failure`. Raises for a remote that cannot.
+    is noted in `failure`, and so are branches that cannot be brought: what is nobody's decision
+    reaches the branch all the same, and nothing is proposed.
     """
     remote = repository.remote
     start = prefix(remote.branch, remote.path)
     found = Requests(repository=repository, settings=settings, prefix=start, forge=None)
     found.scope = scope
-    found.tips = repository.branches().bring(start)
     try:
+        found.tips = repository.branches().bring(start)
         address = (repository.url, repository.password)
         found.forge = connect(settings.review.forge, address, remote.branch, os.environ)
         requests = found.forge.open_requests(start)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +211,8 @@ class Near(Ingress):
     """The command within this process, which spares its start; `real` starts it."""
 
     def run(self, *args: str, **environment: str) -> Done:
-        """The command, as `Ingress.run` starts it."""
+        """The command, as `Ingress.run` starts it; the environment is the whole process's."""
+        assert threading.current_thread() is threading.main_thread(), "use real()"
         env = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -230,6 +232,7 @@ class Near(Ingress):
             code = execute(args)
         return Done(code=code, out=out.getvalue(), err=err.getvalue())
 
-    def real(self, *args: str) -> Done:
+    def real(self, *args: str, **environment: str) -> Done:
         """`reconcile` in a process of its own."""
-        return Ingress(root=self.root, environment=self.environment).reconcile(*args)
+        own = Ingress(root=self.root, environment=self.environment)
+        return own.reconcile(*args, **environment)

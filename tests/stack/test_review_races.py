@@ -55,7 +55,7 @@ def both(review: Review) -> list[int]:
     """Two processes at once, each with its own clone; their exit codes."""
     caches = [str(review.root / name) for name in ("one", "two")]
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda c: review.reconcile(XDG_CACHE_HOME=c), caches))
+        done = list(pool.map(lambda c: review.real(XDG_CACHE_HOME=c), caches))
     for each in done:
         assert each.code in (Exit.DONE, Exit.CONFLICT), each.err
     return [each.code for each in done]
@@ -108,7 +108,7 @@ def both_of(review: Review, *clusters: str) -> None:
 
     def one(cluster: str) -> int:
         cache = str(review.root / cluster)
-        done = review.reconcile(f"--cluster={cluster}", XDG_CACHE_HOME=cache)
+        done = review.real(f"--cluster={cluster}", XDG_CACHE_HOME=cache)
         assert done.code in (Exit.DONE, Exit.CONFLICT), done.err
         return done.code
 

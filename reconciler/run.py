@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from reconciler.claim import claim
 from reconciler.codes import Code
-from reconciler.errors import Blocked, Conflict, Exit, ReconcileError, Usage
+from reconciler.errors import Blocked, Conflict, ReconcileError, Usage
 from reconciler.heads import served_addresses
 from reconciler.ledger import touches
 from reconciler.log import log
-from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import Snapshot, Unknown
-from reconciler.model.plans import Look, Plan
 from reconciler.model.proofs import Stage
-from reconciler.model.repository import CommitId, Head, History
+from reconciler.model.repository import Head, History
 from reconciler.model.units import UnitId
-from reconciler.observe import observe
+from reconciler.passes import (
+    NO_PLAN,
+    OWN_EYES,
+    Eyes,
+    Memory,
+    PassOptions,
+    PassResult,
+    exits_of,
+)
 from reconciler.plan import Inputs, Rendering, plan
-from reconciler.prove import Seen, prove
+from reconciler.prove import prove
 from reconciler.render import (
     RENDERER_VERSION,
     gateway_files,
@@ -37,9 +41,7 @@ from reconciler.render import (
 )
 from reconciler.repo import Repository
 from reconciler.reviewing import (
-    NOT_REVIEWED,
     Requests,
-    Reviewed,
     following,
     look,
     told,
@@ -48,7 +50,18 @@ from reconciler.rewind import Sight, began, lost_applied, rewound
 from reconciler.settings import Settings, under_review
 from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
-from reconciler.writeback import Refusals
+
+__all__ = [
+    "NO_PLAN",
+    "RENDERING",
+    "SETTINGS_FILE",
+    "Memory",
+    "PassOptions",
+    "PassResult",
+    "exits_of",
+    "one_pass",
+    "settings_at",
+]
 
 SETTINGS_FILE = "wharfinger.yaml"
 ATTEMPTS = 10
@@ -59,70 +72,6 @@ RENDERING = Rendering(
     addresses=render_addresses,
     gateway_files=gateway_files,
     unsupported=unsupported,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassOptions:
-    """What a person asks of one pass. `only` limits it to clusters; `None` means all.
-
-    `wait` lets a one-shot pass wait for the second look at missing objects; `commit` false
-    only plans.
-    """
-
-    only: frozenset[str] | None = None
-    released: frozenset[UnitId] = frozenset()
-    accept_deletions: str = ""
-    accept_rewrites: str = ""
-    last_seen: str = ""
-    wait: bool = True
-    commit: bool = True
-
-
-@dataclass(slots=True)
-class Memory:
-    """What a process remembers between passes; losing it only costs time, never safety."""
-
-    looks: dict[UnitId, Look] = field(default_factory=dict)
-    pushed: CommitId | None = None
-    seen: Seen = field(default_factory=dict)
-    refusals: Refusals = field(default_factory=dict)
-
-
-# asyncio writes out what its main task returned when that ends: seconds and hundreds of MiB.
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class PassResult:
-    """One pass: its plan, what became of it, and the values that write-back needs."""
-
-    plan: Plan
-    settings: Settings | None
-    head: Head | None
-    history: History | None
-    claims: tuple[ClusterClaims, ...] = ()
-    commit: CommitId | None = None
-    failure: ReconcileError | None = None
-    reviewed: Reviewed = NOT_REVIEWED
-
-    @property
-    def failures(self) -> tuple[ReconcileError, ...]:
-        """What went wrong: the pass itself first, then single requests."""
-        failed = (self.failure,) if self.failure is not None else ()
-        return (*failed, *self.reviewed.failures)
-
-    @property
-    def exits(self) -> tuple[Exit, ...]:
-        """All exit codes that this pass means."""
-        return (*self.plan.exits, *(each.exit for each in self.failures))
-
-
-NO_PLAN = Plan(
-    base=CommitId(""),
-    digest="",
-    rows=(),
-    drafts=(),
-    states=(),
-    withheld="",
-    exits=(),
 )
 
 
@@ -138,7 +87,10 @@ def settings_at(head: Head) -> Settings:
 
 
 async def one_pass(
-    repository: Repository, options: PassOptions, memory: Memory
+    repository: Repository,
+    options: PassOptions,
+    memory: Memory,
+    eyes: Eyes = OWN_EYES,
 ) -> PassResult:
     """One pass from observing to a pushed commit. Raises only before there is a plan."""
     repository.fetch()
@@ -147,16 +99,15 @@ async def one_pass(
     if frozen is not None:
         return _frozen(head, frozen)
     settings = settings_at(head)
-    snapshot = await observe(settings, only=options.only)
-    seen_at = datetime.now(UTC)
-    work = _Pass(repository, options, memory, snapshot)
+    work = _Pass(repository, options, memory, eyes)
+    await work.observe(settings)
     planned = await work.plan(head, settings)
     rounds = settings.guards.confirmations - 1
     while rounds > 0 and _must_look_again(planned, options):
         grace = settings.guards.grace.total_seconds()
         log.info("waiting for another look", seconds=grace)
         await asyncio.sleep(grace)
-        await work.look_again(planned, settings, seen_at)
+        await work.look_again(planned, settings)
         planned = await work.plan(repository.head(), settings)
         rounds -= 1
     frozen = rewound(repository, repository.head().commit, began(head.commit))
@@ -165,7 +116,7 @@ async def one_pass(
     if frozen is not None:
         return _frozen(repository.head(), frozen)
     result = work.review(await work.settle(planned))
-    _remember(memory, result, seen_at)
+    work.remember(result)
     return result
 
 
@@ -190,31 +141,6 @@ def _must_look_again(result: PassResult, options: PassOptions) -> bool:
     return any(row.code is Code.ABSENCE_UNCONFIRMED for row in result.plan.rows)
 
 
-def _remember(memory: Memory, result: PassResult, seen_at: datetime) -> None:
-    if result.commit is not None:
-        memory.pushed = result.commit
-    missing = set(result.plan.unconfirmed)
-    known = {
-        each.view.entry.name
-        for each in result.claims
-        if not isinstance(each.view.objects, Unknown)
-    }
-    for unit in list(memory.looks):
-        if unit not in missing and unit.cluster in known:
-            del memory.looks[unit]
-    for unit in missing:
-        before = memory.looks.get(unit)
-        memory.looks[unit] = _looked(unit, before, seen_at)
-
-
-def _looked(unit: UnitId, before: Look | None, at: datetime) -> Look:
-    if before is None:
-        return Look(unit=unit, first=at, last=at, count=1)
-    if at <= before.last:
-        return before
-    return replace(before, last=at, count=before.count + 1)
-
-
 class _Pass:
     """One pass against one snapshot: plans and pushes until HEAD agrees or a limit is hit."""
 
@@ -223,15 +149,27 @@ class _Pass:
         repository: Repository,
         options: PassOptions,
         memory: Memory,
-        snapshot: Snapshot,
+        eyes: Eyes,
     ) -> None:
         self._repository = repository
         self._options = options
         self._memory = memory
-        self._snapshot = snapshot
-        self._looks: dict[UnitId, Look] = dict(memory.looks)
+        self._eyes = eyes
+        self._snapshot = Snapshot(clusters=())
+        self._seen_at = eyes.now()
         self._known: frozenset[str] | None = None  # clusters of the first HEAD
         self._requests: Requests | None = None
+
+    async def observe(self, settings: Settings) -> None:
+        """See all clusters of the pass."""
+        self._snapshot = await self._eyes.observe(settings, self._options.only)
+        self._seen_at = self._eyes.now()
+
+    def remember(self, result: PassResult) -> None:
+        """Keep what the next pass of this process needs to know."""
+        if result.commit is not None:
+            self._memory.pushed = result.commit
+        self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
 
     async def settle(self, planned: PassResult) -> PassResult:
         """Push what was planned; on a lost race plan again on the new HEAD."""
@@ -263,14 +201,12 @@ class _Pass:
         )
         return replace(result, failure=lost)
 
-    async def look_again(
-        self, result: PassResult, settings: Settings, seen_at: datetime
-    ) -> None:
+    async def look_again(self, result: PassResult, settings: Settings) -> None:
         """Observe the clusters whose objects are missing once more."""
-        for unit in result.plan.unconfirmed:
-            self._looks[unit] = _looked(unit, self._looks.get(unit), seen_at)
+        self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
         again = frozenset(unit.cluster for unit in result.plan.unconfirmed)
-        fresh = await observe(settings, only=again)
+        fresh = await self._eyes.observe(settings, again)
+        self._seen_at = self._eyes.now()
         views = {view.entry.name: view for view in self._snapshot.clusters}
         views.update({view.entry.name: view for view in fresh.clusters})
         self._snapshot = replace(
@@ -294,13 +230,13 @@ class _Pass:
             return result
         if not self._options.commit:
             return replace(result, reviewed=self._requests.looked())
-        at = (result.commit or result.plan.base, datetime.now(UTC))
+        at = (result.commit or result.plan.base, self._eyes.now())
         reviewed = self._requests.carry_out(result.plan, result.head, at)
         made = replace(result.plan, states=told(result.plan.states, reviewed))
         return replace(result, plan=made, reviewed=reviewed)
 
     async def _plan(self, head: Head, settings: Settings) -> PassResult:
-        now = datetime.now(UTC)
+        now = self._eyes.now()
         requests = self._requests
         history = self._repository.history(settings.signing.keys)
         served = served_addresses(head)
@@ -315,7 +251,7 @@ class _Pass:
             claims=claims,
             now=now,
             failures=self._snapshot.failures,
-            looks=tuple(self._looks.values()),
+            looks=self._memory.looks.current(settings.guards.grace),
             proven=await self._proven(head, settings, history),
             released=self._options.released,
             only=self._scope(head),
@@ -374,7 +310,7 @@ class _Pass:
     def _push(self, result: PassResult) -> PassResult:
         made = result.plan
         commit = self._repository.push(
-            made.drafts, made.base, made.digest, datetime.now(UTC)
+            made.drafts, made.base, made.digest, self._eyes.now()
         )
         log.info("commit pushed", commit=commit, changes=len(made.drafts))
         self._repository.fetch()
@@ -393,6 +329,10 @@ def _followed(result: PassResult) -> PassResult:
     return replace(result, plan=replace(result.plan, drafts=(), proposals=proposals))
 
 
-def exits_of(results: Sequence[PassResult]) -> tuple[Exit, ...]:
-    """All exit codes of several passes."""
-    return tuple(code for result in results for code in result.exits)
+def _known(result: PassResult) -> frozenset[str]:
+    """Clusters of which the pass had complete lists."""
+    return frozenset(
+        each.view.entry.name
+        for each in result.claims
+        if not isinstance(each.view.objects, Unknown)
+    )

@@ -25,6 +25,8 @@ PLANNERS = (
 )  # outside of the folder plan/
 COMPOSERS = (
     "run",
+    "passes",
+    "live",
     "report",
     "reviewing",
     "declines",

@@ -1,0 +1,111 @@
+"""What a pass is asked, what it remembers and what it returns; values, and how it sees (I/O)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from reconciler.errors import Exit, ReconcileError
+from reconciler.looks import Looks
+from reconciler.model.claims import ClusterClaims
+from reconciler.model.clusters import Snapshot
+from reconciler.model.plans import Plan
+from reconciler.model.repository import CommitId, Head, History
+from reconciler.model.units import UnitId
+from reconciler.observe import observe
+from reconciler.prove import Seen
+from reconciler.reviewing import NOT_REVIEWED, Reviewed
+from reconciler.settings import Settings
+from reconciler.writeback import Refusals
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _observe(settings: Settings, only: frozenset[str] | None) -> Snapshot:
+    return await observe(settings, only=only)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Eyes:
+    """How a pass sees clusters and the clock; by default it reads both itself.
+
+    `observe` gives a snapshot of all clusters or of those named, complete or unknown each.
+    """
+
+    observe: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
+    now: Callable[[], datetime] = _now
+
+
+OWN_EYES = Eyes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassOptions:
+    """What a person asks of one pass. `only` limits it to clusters; `None` means all.
+
+    `wait` lets a one-shot pass wait for the second look at missing objects; `commit` false
+    only plans.
+    """
+
+    only: frozenset[str] | None = None
+    released: frozenset[UnitId] = frozenset()
+    accept_deletions: str = ""
+    accept_rewrites: str = ""
+    last_seen: str = ""
+    wait: bool = True
+    commit: bool = True
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a process remembers between passes; losing it only costs time, never safety."""
+
+    looks: Looks = field(default_factory=Looks)
+    pushed: CommitId | None = None
+    seen: Seen = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=dict)
+
+
+# asyncio writes out what its main task returned when that ends: seconds and hundreds of MiB.
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PassResult:
+    """One pass: its plan, what became of it, and the values that write-back needs."""
+
+    plan: Plan
+    settings: Settings | None
+    head: Head | None
+    history: History | None
+    claims: tuple[ClusterClaims, ...] = ()
+    commit: CommitId | None = None
+    failure: ReconcileError | None = None
+    reviewed: Reviewed = NOT_REVIEWED
+
+    @property
+    def failures(self) -> tuple[ReconcileError, ...]:
+        """What went wrong: the pass itself first, then single requests."""
+        failed = (self.failure,) if self.failure is not None else ()
+        return (*failed, *self.reviewed.failures)
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:
+        """All exit codes that this pass means."""
+        return (*self.plan.exits, *(each.exit for each in self.failures))
+
+
+NO_PLAN = Plan(
+    base=CommitId(""),
+    digest="",
+    rows=(),
+    drafts=(),
+    states=(),
+    withheld="",
+    exits=(),
+)
+
+
+def exits_of(results: Sequence[PassResult]) -> tuple[Exit, ...]:
+    """All exit codes of several passes."""
+    return tuple(code for result in results for code in result.exits)

@@ -9,13 +9,15 @@ never had an owner come first, and the static band last, so that requests find r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from reconciler.ledger_file import Entry, Key
+from reconciler.ledger_file import Entry
 from reconciler.model.units import Owner, PortState
 from reconciler.ports import contains, never_allocatable
-from reconciler.settings import Gateway
+from reconciler.settings import Gateway, GatewayPorts
 
 
 def identity_hash(owner: Owner) -> int:
@@ -24,41 +26,33 @@ def identity_hash(owner: Owner) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Berths:
+    """The ledger of one gateway's ports: all entries, how many are live, and who had which.
+
+    `former` gives the ports whose released or reserved entry names an owner.
+    """
+
+    entries: Mapping[int, Entry]
+    live: int
+    former: Callable[[Owner], Iterable[int]]
+
+
 class Pool:
     """The ports of one gateway during one pass. Starts from the ledger, `take` adds to it."""
 
     def __init__(
-        self,
-        gateway: Gateway,
-        entries: Mapping[tuple[str, Key], Entry],
-        now: datetime,
-        quarantine: timedelta,
+        self, gateway: Gateway, berths: Berths, now: datetime, quarantine: timedelta
     ) -> None:
         self._gateway = gateway
         self._now = now
         self._quarantine = quarantine
         self._never = never_allocatable(gateway.tls_port)
-        self._entries: dict[int, Entry] = {
-            key: entry
-            for (name, key), entry in entries.items()
-            if name == gateway.name and isinstance(key, int)
-        }
+        self._entries = berths.entries
+        self._former = berths.former
         self._taken: set[int] = set()
-        self._live = sum(entry.live for entry in self._entries.values())
-        self._dynamic = [port for port in self._all() if self._is_dynamic(port)]
-        self._static = [port for port in self._all() if not self._is_dynamic(port)]
-
-    def _all(self) -> Iterator[int]:
-        ports = self._gateway.ports
-        return (
-            port
-            for each in ports.range
-            for port in each
-            if port not in self._never and not contains(ports.exclude, port)
-        )
-
-    def _is_dynamic(self, port: int) -> bool:
-        return not contains(self._gateway.ports.static, port)
+        self._live = berths.live
+        self._bands = _bands(gateway.ports, gateway.tls_port)
 
     @property
     def full(self) -> bool:
@@ -100,10 +94,12 @@ class Pool:
 
     def former(self, owner: Owner) -> int | None:
         """The released port that this owner had last, when it may still have it."""
+        named = {self._entries.get(port) for port in self._former(owner)}
         mine = [
             entry
-            for entry in self._entries.values()
-            if entry.state is PortState.RELEASED
+            for entry in named
+            if entry is not None
+            and entry.state is PortState.RELEASED
             and entry.owner is not None
             and entry.owner.identity == owner.identity
             and isinstance(entry.key, int)
@@ -124,9 +120,23 @@ class Pool:
 
     def _preferred(self, number: int) -> Iterator[int]:
         """All ports, the dynamic band before the static one, never owned ones first in each."""
-        for band in (self._dynamic, self._static):
+        for band in self._bands:
             yield from (p for p in _from(band, number) if p not in self._entries)
             yield from (p for p in _from(band, number) if p in self._entries)
+
+
+@cache
+def _bands(ports: GatewayPorts, tls_port: int) -> tuple[list[int], list[int]]:
+    """The dynamic and the static band."""
+    never = never_allocatable(tls_port)
+    usable = [
+        port
+        for each in ports.range
+        for port in each
+        if port not in never and not contains(ports.exclude, port)
+    ]
+    dynamic = [port for port in usable if not contains(ports.static, port)]
+    return dynamic, [port for port in usable if contains(ports.static, port)]
 
 
 def _from(band: list[int], number: int) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from reconciler.ledger import transfer_of
@@ -22,11 +22,11 @@ def set_digest(items: Iterable[str]) -> str:
 
 
 def deleted_recently(
-    history: History, now: datetime, present: frozenset[str]
+    history: History, now: datetime, serves: Callable[[str], bool]
 ) -> Mapping[str, int]:
     """How many exposures we deleted per cluster in the last 24 hours.
 
-    `present` are the stems (`cluster/namespace/vs-name`) that HEAD has on any gateway: a unit
+    `serves` says whether HEAD has a stem (`cluster/namespace/vs-name`) on any gateway: a unit
     that moved or came back is no deletion, nor is one whose port a person gave to another unit.
     """
     gone: dict[str, set[str]] = {}
@@ -36,8 +36,9 @@ def deleted_recently(
         stems = {
             stem
             for change in commit.changes
-            if change.new is None and (stem := _deleted_stem(change.path))
-        } - present
+            if change.new is None
+            if (stem := _deleted_stem(change.path)) and not serves(stem)
+        }
         for stem in stems - _handed_over(commit, history) if stems else ():
             gone.setdefault(stem.split("/")[0], set()).add(stem)
     return {cluster: len(stems) for cluster, stems in gone.items()}

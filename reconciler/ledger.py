@@ -18,7 +18,7 @@ transfer of ours as a whole, when the new owner's manifest does not serve the po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.headers import parse_wish_header
@@ -71,30 +71,32 @@ def touches(history: History) -> dict[str, list[Touch]]:
 
 
 def read_ledger(
-    files: Mapping[str, File], history: History, by_path: Mapping[str, list[Touch]]
+    files: Mapping[str, File], history: History, by_path: Mapping[str, Sequence[Touch]]
 ) -> Ledger:
     """What every ledger file counts for; `by_path` is `touches(history)`."""
-    paths = {path for path in files if _is_ledger(path)}
-    paths.update(path for path in by_path if _is_ledger(path))
+    paths = {path for path in files if is_ledger(path)}
+    paths.update(path for path in by_path if is_ledger(path))
     entries: dict[tuple[str, Key], Entry] = {}
     contradictions: list[Contradiction] = []
     for path in sorted(paths):
-        entry, fault = _counts(path, files, by_path.get(path, []), history)
+        entry, fault = counts(path, files, by_path.get(path, ()), history)
         if entry is not None:
             entries[(entry.gateway, entry.key)] = entry
         if fault is not None:
             contradictions.append(fault)
-    contradictions.extend(_twice(entries))
+    contradictions.extend(twice(entries.values()))
     return Ledger(entries=entries, contradictions=tuple(contradictions))
 
 
-def _is_ledger(path: str) -> bool:
+def is_ledger(path: str) -> bool:
+    """Whether a path is one of a ledger file."""
     return path.startswith(("ports/", "hosts/"))
 
 
-def _counts(
-    path: str, files: Mapping[str, File], touched: list[Touch], history: History
+def counts(
+    path: str, files: Mapping[str, File], touched: Sequence[Touch], history: History
 ) -> tuple[Entry | None, Contradiction | None]:
+    """What one ledger file counts for, and what contradicts itself about it."""
     file = files.get(path)
     now = _parsed(path, file.data if file and file.mode == 0o100644 else None)
     if file is None and not touched:
@@ -130,7 +132,9 @@ def _parsed(path: str, data: bytes | None) -> Entry | str | None:
         return str(exc)
 
 
-def _last_attributed(path: str, touched: list[Touch], history: History) -> Entry | None:
+def _last_attributed(
+    path: str, touched: Sequence[Touch], history: History
+) -> Entry | None:
     for touch in touched:
         if touch.commit.ours:
             if touch.change.new is None:
@@ -169,7 +173,7 @@ def _next_alone(ours: Entry | None, now: Entry | str | None) -> Entry | None:
 
 
 def _taken_back(
-    path: str, files: Mapping[str, File], touched: list[Touch], history: History
+    path: str, files: Mapping[str, File], touched: Sequence[Touch], history: History
 ) -> Entry | None:
     """What counts where people took back our last transfer, manifests included."""
     last = next((touch for touch in touched if touch.commit.ours), None)
@@ -221,11 +225,11 @@ def _fault(path: str, now: Entry | str | None, what: str) -> Contradiction:
     return Contradiction(path=path, owner=None, message=f"{path} {what}: {detail}")
 
 
-def _twice(entries: Mapping[tuple[str, Key], Entry]) -> list[Contradiction]:
+def twice(entries: Iterable[Entry]) -> list[Contradiction]:
     """One owner with two active ports on a gateway: nobody can say which one is meant."""
     seen: dict[tuple[str, tuple[str, str, str, str]], Entry] = {}
     faults = []
-    for entry in entries.values():
+    for entry in entries:
         if entry.state is not PortState.ACTIVE or entry.owner is None:
             continue
         if isinstance(entry.key, str):

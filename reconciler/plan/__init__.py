@@ -22,6 +22,7 @@ from reconciler.model.units import UnitId
 from reconciler.plan.decisions import NOWHERE, Decisions, row
 from reconciler.plan.drafts import finish
 from reconciler.plan.handover import failed, handed_over, held_back, propose
+from reconciler.plan.index import Index
 from reconciler.plan.inputs import Inputs, Rendering
 from reconciler.plan.judge import judge
 from reconciler.plan.standing import Standing, standings
@@ -29,7 +30,7 @@ from reconciler.plan.units import plan_units
 from reconciler.plan.wanted import Writer
 from reconciler.plan.world import World, in_lineage, read_world
 
-__all__ = ["Inputs", "Rendering", "plan"]
+__all__ = ["Index", "Inputs", "Rendering", "plan", "plan_on"]
 
 
 def plan(inputs: Inputs, render: Rendering) -> Plan:
@@ -38,8 +39,13 @@ def plan(inputs: Inputs, render: Rendering) -> Plan:
     Raises Usage when the settings left out a gateway that has live allocations, Blocked when
     HEAD holds a commit of a newer renderer than this one.
     """
-    world = read_world(inputs)
-    _refuse_newer(inputs, render)
+    return plan_on(Index(inputs.head, inputs.history), inputs, render)
+
+
+def plan_on(index: Index, inputs: Inputs, render: Rendering) -> Plan:
+    """The plan of a pass whose HEAD and history somebody has indexed. Raises as `plan`."""
+    world = read_world(index, inputs)
+    _refuse_newer(index, render)
     _refuse_lost_gateways(world)
     stand = standings(world)
     records = {each.cluster: each.record for each in stand if each.record is not None}
@@ -88,13 +94,10 @@ def _say_faults(world: World, out: Decisions) -> None:
         out.exits.append(Exit.INCOMPLETE)
 
 
-def _refuse_newer(inputs: Inputs, render: Rendering) -> None:
-    newest = max(
-        (each.renderer for each in inputs.history.commits if each.ours), default=0
-    )
-    if newest > render.version:
+def _refuse_newer(index: Index, render: Rendering) -> None:
+    if index.renderer > render.version:
         raise Blocked(
-            f"{Code.NEWER_RENDERER}: HEAD holds commits of renderer version {newest}, "
+            f"{Code.NEWER_RENDERER}: HEAD holds commits of renderer version {index.renderer}, "
             f"this is version {render.version}",
             hint="upgrade wharfinger here; an older one would take back what the newer one wrote",
         )
@@ -102,12 +105,10 @@ def _refuse_newer(inputs: Inputs, render: Rendering) -> None:
 
 def _refuse_lost_gateways(world: World) -> None:
     known = {gateway.name for gateway in world.inputs.settings.gateways}
-    lost: dict[str, int] = {}
-    for entry in world.ledger.entries.values():
-        if entry.live and entry.gateway not in known:
-            lost[entry.gateway] = lost.get(entry.gateway, 0) + 1
+    live = world.index.ledger.live
+    lost = sorted(name for name in live if live[name] and name not in known)
     if lost:
-        name, count = sorted(lost.items())[0]
+        name, count = lost[0], live[lost[0]]
         raise Usage(
             f"gateway {name} is not in the settings but has {count} live allocations",
             where="wharfinger.yaml",

@@ -18,6 +18,7 @@ from reconciler.model.units import UnitId
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
 from reconciler.plan.declined import leave_declined
 from reconciler.plan.inputs import Rendering
+from reconciler.plan.overlay import changes_of
 from reconciler.plan.proposals import awaiting_review, propose
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
@@ -133,29 +134,24 @@ class _Preparing:
         self._world = world
         self._render = render
         self._settings = world.inputs.settings
-        self._current: dict[str, dict[str, bytes]] = {}
-        for path, file in world.inputs.head.files.items():
-            if path.startswith("manifests/") and path.count("/") == 2:
-                self._current.setdefault(path.split("/")[1], {})[path] = file.data
+        self._writes = writes
         self._used = {
             file.path.split("/")[1]
             for write in writes
             for file in write.files
             if file.path.startswith("manifests/")
         }
-        self._opened = {
-            each.name: _live(world, each.name)
-            | _ports_of(writes, each.name, released=False)
-            for each in self._settings.gateways
-        }
+        self._opened: dict[str, frozenset[int]] = {}
         self._made: dict[tuple[str, frozenset[int]], tuple[FileWrite, ...]] = {}
 
     def __call__(self, leaving: Sequence[UnitWrite]) -> tuple[CommitDraft, ...]:
         """One draft for each gateway whose files differ, when `leaving` release ports."""
         found = []
         for gateway in self._settings.gateways:
+            if self._world.inputs.units is not None and gateway.name not in self._used:
+                continue
             closed = _ports_of(leaving, gateway.name, released=True)
-            files = self._files(gateway, self._opened[gateway.name] - closed)
+            files = self._files(gateway, self._open(gateway.name) - closed)
             if files:
                 subject = f"Prepare gateway {gateway.name}"
                 found.append(
@@ -163,8 +159,17 @@ class _Preparing:
                 )
         return tuple(found)
 
+    def _open(self, gateway: str) -> frozenset[int]:
+        if gateway not in self._opened:
+            live = _live(self._world, gateway)
+            taken = _ports_of(self._writes, gateway, released=False)
+            self._opened[gateway] = live | taken
+        return self._opened[gateway]
+
     def _files(self, gateway: Gateway, ports: frozenset[int]) -> tuple[FileWrite, ...]:
-        current = self._current.get(gateway.name, {})
+        world = self._world
+        paths = world.index.heads.gateways.get(gateway.name, ())
+        current = {path: world.inputs.head.files[path].data for path in paths}
         if not ports and not current and gateway.name not in self._used:
             return ()
         at = (gateway.name, ports)
@@ -178,11 +183,12 @@ class _Preparing:
 
 def _live(world: World, gateway: str) -> frozenset[int]:
     """Ports that are live on a gateway at HEAD."""
-    return frozenset(
-        entry.key
-        for entry in world.ledger.entries.values()
-        if entry.live and entry.gateway == gateway and isinstance(entry.key, int)
-    )
+    changed = changes_of(world.entries)
+    ports = set(world.index.ledger.live_ports.get(gateway, ()))
+    for (name, key), entry in changed.items():
+        if name == gateway and isinstance(key, int):
+            (ports.add if entry is not None and entry.live else ports.discard)(key)
+    return frozenset(ports)
 
 
 def _ports_of(

@@ -52,7 +52,7 @@ def propose(world: World, stand: Iterable[Standing]) -> Proposals:
     standing = {each.cluster: each for each in stand}
     transfers: list[Transfer] = []
     delays: list[Delay] = []
-    entries = [each for each in world.ledger.entries.values() if each.next]
+    entries = [world.entries[at] for at in world.index.ledger.nexts]
     for entry in sorted(entries, key=lambda each: each.path):
         unit = unit_named(entry.next)
         former = entry.owner.unit if entry.owner is not None else None
@@ -239,11 +239,12 @@ def handed_over(world: World, proposals: Proposals) -> World:
     What the new owners had before drains from now on, and their proof is not one of the new
     place. Whose hold a person ends, ends it for both sides.
     """
-    entries = dict(world.ledger.entries)
+    entries: dict[At, Entry] = {}
     now = world.inputs.now
     for each in proposals.transfers:
         for at in each.replaces:
-            entries[at] = replace(entries[at], state=PortState.DRAINING, since=now)
+            before = world.entries[at]
+            entries[at] = replace(before, state=PortState.DRAINING, since=now)
     for each in proposals.transfers:
         entries[each.at] = replace(
             each.entry, owner=each.to, state=PortState.ACTIVE, next="", since=now

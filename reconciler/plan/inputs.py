@@ -36,7 +36,8 @@ class Inputs:
     content at HEAD serves traffic on a gateway. `assume_confirmed` is for a plan that only
     shows: what would be deleted after the second look. `released` are units whose hold a person
     ends now. `accept_*` are digests that a person passed. `only` limits the pass to some
-    clusters; `None` means all. `reserved` is what open requests take, `declined` what people
+    clusters; `None` means all. `units` are those that are decided, `None` means all: `claims` are
+    then theirs alone, and everything that could have changed is among them. `reserved` is what open requests take, `declined` what people
     closed a request about.
     """
 
@@ -50,6 +51,7 @@ class Inputs:
     proven: frozenset[tuple[UnitId, str]] = frozenset()
     released: frozenset[UnitId] = frozenset()
     only: frozenset[str] | None = None
+    units: frozenset[UnitId] | None = None
     assume_confirmed: bool = False
     accept_deletions: str = ""
     accept_rewrites: str = ""

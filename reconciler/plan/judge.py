@@ -21,7 +21,6 @@ from reconciler.guards import (
 from reconciler.model.plans import Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import UnitId
-from reconciler.names import unit_stem
 from reconciler.plan.decisions import NOWHERE, Change, Decisions, UnitWrite, row
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
@@ -100,17 +99,20 @@ def _name(write: UnitWrite) -> str:
 
 def _deletions_over(world: World, out: Decisions) -> list[UnitWrite]:
     inputs = world.inputs
-    there = Counter(unit.cluster for unit in world.heads if not unit.is_api)
-    present = frozenset(unit_stem(unit) for unit in world.heads)
-    before = deleted_recently(inputs.history, inputs.now, present)
     deletions = [each for each in out.writes if each.change is Change.DELETION]
+    if not deletions:
+        return []
+    before = deleted_recently(inputs.history, inputs.now, world.serves)
     counts = Counter(
         unit.cluster for unit in {each.unit for each in deletions} if not unit.is_api
     )
     guard = inputs.settings.guards.deletions
     reasons = {
         cluster: over_budget(
-            guard, there=there[cluster], before=before.get(cluster, 0), now=count
+            guard,
+            there=world.exposures(cluster),
+            before=before.get(cluster, 0),
+            now=count,
         )
         for cluster, count in counts.items()
     }
@@ -125,14 +127,11 @@ def _deletions_over(world: World, out: Decisions) -> list[UnitWrite]:
 
 
 def _rewrites_over(world: World, out: Decisions) -> list[UnitWrite]:
-    files: Counter[str] = Counter(
-        head.gateway for heads in world.heads.values() for head in heads
-    )
     rewrites = [each for each in out.writes if each.change is Change.REWRITE]
     counts = Counter(each.gateway for each in rewrites)
     percent = world.inputs.settings.guards.rewrites.percent
     reasons = {
-        gateway: too_many_rewrites(percent, files=files[gateway], rewrites=count)
+        gateway: too_many_rewrites(percent, files=world.wishes(gateway), rewrites=count)
         for gateway, count in counts.items()
     }
     found = [each for each in rewrites if reasons[each.gateway]]
@@ -167,7 +166,8 @@ def _finish_records(world: World, out: Decisions) -> None:
     if under_review(world.inputs.settings):
         leaving = set()
     for cluster, marked in out.records.items():
-        left = {unit for unit in world.heads if unit.cluster == cluster} - leaving
+        units = {unit for unit in world.units_of(cluster) if unit in world.heads}
+        left = units - leaving
         data = marked.data if left else None
         if world.data(marked.path) == data:
             continue

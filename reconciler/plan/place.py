@@ -30,6 +30,7 @@ from reconciler.model.units import (
     UnitKind,
     Wish,
 )
+from reconciler.plan.ledger_index import berths_of
 from reconciler.plan.proposals import with_reserved
 from reconciler.plan.world import World
 from reconciler.settings import Settings
@@ -75,16 +76,8 @@ class Placer:
         self._world = world
         self._settings: Settings = world.inputs.settings
         inputs = world.inputs
-        self._ledger = with_reserved(world.ledger.entries, inputs)
-        self._pools = {
-            gateway.name: Pool(
-                gateway,
-                self._ledger,
-                inputs.now,
-                self._settings.release.quarantine,
-            )
-            for gateway in self._settings.gateways
-        }
+        self._ledger = with_reserved(world.entries, inputs)
+        self._pools: dict[str, Pool] = {}
         self._hosts: dict[tuple[str, str], Owner] = {}
 
     def place_all(self, asking: Sequence[Asking]) -> dict[UnitId, Placed | Rejection]:
@@ -128,9 +121,20 @@ class Placer:
 
     def _take(self, entry: Entry) -> None:
         if isinstance(entry.key, int):
-            self._pools[entry.gateway].take(entry.key)
+            self._pool(entry.gateway).take(entry.key)
         elif entry.owner is not None:
             self._hosts[(entry.gateway, entry.key)] = entry.owner
+
+    def _pool(self, gateway: str) -> Pool:
+        if gateway not in self._pools:
+            found = self._settings.gateway(gateway)
+            if found is None:
+                raise AssertionError(f"placed on an unknown gateway {gateway}")
+            berths = berths_of(self._world.index.ledger, self._ledger, gateway)
+            quarantine = self._settings.release.quarantine
+            now = self._world.inputs.now
+            self._pools[gateway] = Pool(found, berths, now, quarantine)
+        return self._pools[gateway]
 
     def _ports(self, asking: Asking, mine: list[Entry]) -> list[Entry] | Rejection:
         here = [
@@ -156,7 +160,7 @@ class Placer:
 
     def _next(self, asking: Asking, key: Key) -> str:
         """To whom people want to give what the unit has: that stays written."""
-        entry = self._world.ledger.entries.get((asking.gateway, key))
+        entry = self._world.entries.get((asking.gateway, key))
         if entry is None or entry.owner is None:
             return ""
         return entry.next if _same_unit(entry.owner, asking.owner("")) else ""
@@ -164,7 +168,7 @@ class Placer:
     def _port(
         self, asking: Asking, route: RouteWish, here: list[Entry], taken: set[int]
     ) -> int | Rejection:
-        pool = self._pools[asking.gateway]
+        pool = self._pool(asking.gateway)
         owner = asking.owner(route.name)
         current = _current(asking, route, here)
         wanted = asking.requests.get(route.name)

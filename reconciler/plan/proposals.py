@@ -31,6 +31,7 @@ from reconciler.model.units import PortState, UnitId
 from reconciler.names import wish_path
 from reconciler.plan.decisions import Change, UnitWrite
 from reconciler.plan.inputs import Inputs
+from reconciler.plan.overlay import over
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 
@@ -113,7 +114,7 @@ def with_reserved(
 
     Of two requests with one port the first keeps it.
     """
-    found = dict(entries)
+    found: dict[tuple[str, Key], Entry] = {}
     never = inputs.now + timedelta(seconds=1)
     for each in reversed(inputs.reserved):
         at = (each.gateway, each.key)
@@ -126,7 +127,7 @@ def with_reserved(
                 owner=each.owner,
                 since=never,
             )
-    return found
+    return over(entries, found)
 
 
 def propose(

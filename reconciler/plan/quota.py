@@ -9,9 +9,11 @@ from reconciler.allocate import identity_hash
 from reconciler.codes import Code
 from reconciler.model.claims import Rejection
 from reconciler.model.units import UnitId
+from reconciler.plan.ledger_index import routes_of
+from reconciler.plan.overlay import changes_of
 from reconciler.plan.place import Asking
 from reconciler.plan.world import World
-from reconciler.settings import Settings, Tenant
+from reconciler.settings import Quota, Settings, Tenant
 
 
 def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection]:
@@ -21,15 +23,15 @@ def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection
     that cannot be seen now. `perNamespace` counts per cluster and namespace.
     """
     settings = world.inputs.settings
+    if all(each.quota == Quota() for each in settings.tenants):
+        return {}
     routes: Counter[int] = Counter()
     spaces: Counter[tuple[str, str]] = Counter()
-    for unit in world.owned:
-        index = _tenant_index(settings, unit.cluster)
-        if index is None or unit.is_api:
-            continue
-        count = _existing(world, unit)
-        routes[index] += count
-        spaces[(unit.cluster, unit.namespace)] += count
+    for place, count in _by_namespace(world).items():
+        index = _tenant_index(settings, place[0])
+        if index is not None:
+            routes[index] += count
+            spaces[place] += count
     refused: dict[UnitId, Rejection] = {}
     for each in sorted(asking, key=lambda each: identity_hash(each.owner(""))):
         unit = each.wish.unit
@@ -48,6 +50,17 @@ def over_quota(asking: Sequence[Asking], world: World) -> dict[UnitId, Rejection
         routes[index] += new
         spaces[at] += new
     return refused
+
+
+def _by_namespace(world: World) -> Counter[tuple[str, str]]:
+    """Routes by cluster and namespace, with what transfers change."""
+    found = Counter(world.index.ledger.routes)
+    before = world.index.ledger.owned
+    for unit in {*changes_of(world.owned), *(each.to.unit for each in world.transfers)}:
+        if not unit.is_api:
+            place = (unit.cluster, unit.namespace)
+            found[place] += _existing(world, unit) - routes_of(before.get(unit, ()))
+    return found
 
 
 def _existing(world: World, unit: UnitId) -> int:

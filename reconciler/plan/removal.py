@@ -24,9 +24,10 @@ from reconciler.model.repository import FileWrite
 from reconciler.model.units import Backend, PortState, UnitAddresses, UnitId
 from reconciler.names import cluster_path, endpoints_path
 from reconciler.plan.decisions import Change, Decisions, UnitWrite, row
+from reconciler.plan.heads_index import HeadUnit
 from reconciler.plan.records import ClusterRecord, format_record
 from reconciler.plan.wanted import Writer
-from reconciler.plan.world import HeadUnit, World
+from reconciler.plan.world import World
 from reconciler.settings import Tenant
 from reconciler.tenants import address_refusal, host_refusal
 

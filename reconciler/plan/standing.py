@@ -62,17 +62,13 @@ class Standing:
 def standings(world: World) -> tuple[Standing, ...]:
     """Every cluster that is observed or that Git knows, sorted by name."""
     observed = {each.view.entry.name: each for each in world.inputs.claims}
-    names = sorted({*observed, *world.records, *_served(world)})
+    names = sorted({*observed, *world.clusters()})
     only = world.inputs.only
     return tuple(
         _standing(world, name, observed.get(name))
         for name in names
         if only is None or name in only
     )
-
-
-def _served(world: World) -> set[str]:
-    return {unit.cluster for unit in (*world.heads, *world.owned)}
 
 
 def _standing(world: World, name: str, claims: ClusterClaims | None) -> Standing:

@@ -63,7 +63,7 @@ def plan_units(
 
 def _skip(world: World, standing: Standing, remover: Remover, out: Decisions) -> None:
     """Nothing follows from unknown; what a person gives away goes all the same."""
-    for leaving in _units(world, standing.cluster):
+    for leaving in sorted(world.units_of(standing.cluster)):
         if world.leaves(leaving):
             remover.depart(leaving)
     unit = UnitId(cluster=standing.cluster)
@@ -71,14 +71,9 @@ def _skip(world: World, standing: Standing, remover: Remover, out: Decisions) ->
     out.exits.append(standing.exit)
 
 
-def _units(world: World, cluster: str) -> list[UnitId]:
-    found = {unit for unit in (*world.heads, *world.owned) if unit.cluster == cluster}
-    return sorted(found)
-
-
 def _remove_cluster(world: World, standing: Standing, remover: Remover) -> None:
     """Remove all units of a deleted cluster; its file goes with the last of them."""
-    for unit in _units(world, standing.cluster):
+    for unit in sorted(world.units_of(standing.cluster)):
         if world.gives(unit):
             remover.depart(unit)
         else:
@@ -109,7 +104,7 @@ class _Walk:
         found = []
         claimed = {claim.unit: claim for claim in self._claims.claims}
         api = UnitId(cluster=self._record.cluster)
-        for unit in sorted({*claimed, *_units(self._world, self._record.cluster)}):
+        for unit in sorted({*claimed, *self._world.units_of(self._record.cluster)}):
             if unit == api:
                 continue
             want = self._one(unit, claimed.get(unit))

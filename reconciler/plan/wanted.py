@@ -45,10 +45,11 @@ from reconciler.plan.decisions import (
     without_address,
 )
 from reconciler.plan.departed import Staying, told
+from reconciler.plan.heads_index import HeadUnit
 from reconciler.plan.inputs import Rendering
 from reconciler.plan.place import Placed
 from reconciler.plan.transfer import Delay
-from reconciler.plan.world import HeadUnit, World
+from reconciler.plan.world import World
 from reconciler.settings import under_review
 
 _FOLLOWS = ".endpoints.yaml"

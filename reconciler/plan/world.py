@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.headers import (
-    WishHeader,
-    parse_addresses,
-    parse_wish_header,
-)
-from reconciler.ledger import Ledger, Touch, read_ledger, touches
-from reconciler.ledger_file import Entry, Key
-from reconciler.model.repository import CommitId, File
-from reconciler.model.units import PortState, UnitAddresses, UnitId
-from reconciler.names import endpoints_path, unit_stem, wish_path
+from reconciler.ledger import Touch
+from reconciler.ledger_file import Entry
+from reconciler.model.repository import CommitId
+from reconciler.model.units import PortState, UnitId
+from reconciler.names import unit_stem, wish_path
+from reconciler.plan.heads_index import HeadUnit, head_unit
+from reconciler.plan.index import Index
 from reconciler.plan.inputs import Inputs
-from reconciler.plan.records import ClusterRecord, read_record
+from reconciler.plan.ledger_index import At
+from reconciler.plan.overlay import changes_of, over
+from reconciler.plan.records import ClusterRecord
 from reconciler.plan.transfer import Delay, Transfer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadUnit:
-    """One unit on one gateway as HEAD has it. `header` is `None` where a person broke it."""
-
-    unit: UnitId
-    gateway: str
-    wish: File
-    header: WishHeader | None
-    endpoints: File | None
-    addresses: UnitAddresses | None
-
-    @property
-    def path(self) -> str:
-        return wish_path(self.gateway, self.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything that HEAD and its history say, indexed for the planner.
 
-    With `transfers` the ledger is the one after them; `delays` are those that do not happen.
+    It speaks of the whole repository; `inputs.units` say which units are decided. With
+    `transfers` the ledger is the one after them; `delays` are those that do not happen.
     """
 
     inputs: Inputs
-    touched: Mapping[str, list[Touch]]
-    ledger: Ledger
+    index: Index
+    touched: Mapping[str, Sequence[Touch]]
+    entries: Mapping[At, Entry]
     heads: Mapping[UnitId, tuple[HeadUnit, ...]]
     owned: Mapping[UnitId, tuple[Entry, ...]]
     records: Mapping[str, ClusterRecord]
@@ -53,6 +38,55 @@ class World:
     faults: tuple[str, ...]
     transfers: tuple[Transfer, ...] = ()
     delays: tuple[Delay, ...] = ()
+
+    def clusters(self) -> set[str]:
+        """Clusters of which units are decided, as far as Git knows them."""
+        if self.inputs.units is not None:
+            return {unit.cluster for unit in self.inputs.units}
+        served = (self.index.heads.units, self.index.ledger.units)
+        known = (name for units in served for name, each in units.items() if each)
+        more = (*changes_of(self.heads), *changes_of(self.owned))
+        return {*known, *self.records, *(unit.cluster for unit in more)}
+
+    def units_of(self, cluster: str) -> set[UnitId]:
+        """Units of a cluster that Git has and that are decided."""
+        more = (*changes_of(self.heads), *changes_of(self.owned))
+        found = self.index.units_of(cluster)
+        found.update(unit for unit in more if unit.cluster == cluster)
+        found = {unit for unit in found if unit in self.heads or unit in self.owned}
+        return found if self.inputs.units is None else found & self.inputs.units
+
+    def decides(self, unit: UnitId) -> bool:
+        """Whether the unit is one of those that are decided."""
+        return self.inputs.units is None or unit in self.inputs.units
+
+    def exposures(self, cluster: str) -> int:
+        """How many exposures of a cluster HEAD has."""
+        broken = [
+            unit
+            for unit in changes_of(self.heads)
+            if unit.cluster == cluster and unit not in self.index.heads.heads
+        ]
+        count = self.index.heads.exposures[cluster]
+        return count + sum(not unit.is_api for unit in broken)
+
+    def wishes(self, gateway: str) -> int:
+        """How many wish files a gateway has at HEAD."""
+        broken = (p for p in self.index.heads.broken if p.split("/")[1] == gateway)
+        known = {
+            head.path for each in changes_of(self.heads).values() for head in each or ()
+        }
+        return self.index.heads.wishes[gateway] + sum(p in known for p in broken)
+
+    def serves(self, stem: str) -> bool:
+        """Whether HEAD has a unit of this stem (`cluster/namespace/vs-name`) on any gateway."""
+        paths = (
+            f"manifests/{gateway}/{stem}.yaml" for gateway in self.index.heads.wishes
+        )
+        broken = {
+            unit_stem(unit) for unit in changes_of(self.heads) if unit in self.heads
+        }
+        return stem in broken or any(self.index.heads.at(p) is not None for p in paths)
 
     def gives(self, unit: UnitId) -> tuple[Transfer, ...]:
         """What the unit hands over now and still serves."""
@@ -107,159 +141,113 @@ class World:
         return file.data if file is not None and file.mode == 0o100644 else None
 
 
-def read_world(inputs: Inputs) -> World:
-    """Index HEAD and history for planning."""
-    files = inputs.head.files
-    touched = touches(inputs.history)
-    ledger = read_ledger(files, inputs.history, touched)
-    records = {
-        cluster: record
-        for cluster in _clusters(inputs)
-        if (record := read_record(cluster, files, touched, inputs.history.read))
-        is not None
-    }
-    owned = _owned(ledger.entries)
-    heads = _heads(inputs, owned)
-    frozen, faults = _frozen(ledger, heads)
+def read_world(index: Index, inputs: Inputs) -> World:
+    """What the index knows, for one plan; `inputs` are of its HEAD and history."""
+    heads = _with_broken(index, inputs)
+    entries = index.ledger.entries
+    frozen, faults = _frozen(index, heads, inputs.units)
     return World(
         inputs=inputs,
-        touched=touched,
-        ledger=ledger,
+        index=index,
+        touched=index.touched,
+        entries=entries,
         heads=heads,
-        owned=owned,
-        records=records,
+        owned=index.ledger.owned,
+        records=index.records,
         frozen=frozen,
         faults=faults,
     )
 
 
-def _clusters(inputs: Inputs) -> list[str]:
-    found = {each.view.entry.name for each in inputs.claims}
-    for path in inputs.head.files:
-        parts = path.split("/")
-        if parts[0] == "clusters" and len(parts) == 2 and path.endswith(".yaml"):
-            found.add(parts[1].removesuffix(".yaml"))
-    for commit in inputs.history.commits:
-        for change in commit.changes:
-            parts = change.path.split("/")
-            if parts[0] == "clusters" and len(parts) == 2:
-                found.add(parts[1].removesuffix(".yaml"))
-    return sorted(found)
-
-
 def in_lineage(world: World, records: Mapping[str, ClusterRecord]) -> World:
     """The world with every owner under its cluster's present id; `records` say which."""
-    entries = {
-        at: _under_present_id(entry, records)
-        for at, entry in world.ledger.entries.items()
+    changes: dict[At, Entry] = {}
+    for record in records.values():
+        named = world.index.ledger.named if record.previous_ids else {}
+        for at in named.get(record.cluster, ()):
+            entry = world.entries[at]
+            owner = entry.owner
+            if owner is not None and owner.cluster_id in record.previous_ids:
+                owner = replace(owner, cluster_id=record.cluster_id)
+                changes[at] = replace(entry, owner=owner)
+    return with_entries(world, changes)
+
+
+def with_entries(world: World, changes: Mapping[At, Entry]) -> World:
+    """The world with other entries in its ledger."""
+    if not changes:
+        return world
+    units = {
+        entry.owner.unit
+        for at, after in changes.items()
+        for entry in (world.entries.get(at), after)
+        if entry is not None and entry.owner is not None
     }
-    return with_entries(world, entries)
+    owned: dict[UnitId, tuple[Entry, ...] | None] = {}
+    for unit in units:
+        mine = {each.path: each for each in world.owned.get(unit, ())}
+        for at, after in changes.items():
+            before = world.entries.get(at)
+            mine.pop(before.path if before is not None else "", None)
+            if after.live and after.owner is not None and after.owner.unit == unit:
+                mine[after.path] = after
+        owned[unit] = tuple(mine[path] for path in sorted(mine)) or None
+    return replace(
+        world, entries=over(world.entries, changes), owned=over(world.owned, owned)
+    )
 
 
-def with_entries(world: World, entries: Mapping[tuple[str, Key], Entry]) -> World:
-    """The world with another ledger."""
-    ledger = replace(world.ledger, entries=entries)
-    return replace(world, ledger=ledger, owned=_owned(entries))
-
-
-def _under_present_id(entry: Entry, records: Mapping[str, ClusterRecord]) -> Entry:
-    """The owner under the cluster's present id when its id is an accepted predecessor."""
-    owner = entry.owner
-    record = records.get(owner.cluster) if owner is not None else None
-    if owner is None or record is None or owner.cluster_id not in record.previous_ids:
-        return entry
-    return replace(entry, owner=replace(owner, cluster_id=record.cluster_id))
-
-
-def _owned(entries: Mapping[tuple[str, Key], Entry]) -> dict[UnitId, tuple[Entry, ...]]:
-    found: dict[UnitId, list[Entry]] = {}
-    for entry in entries.values():
-        if entry.live and entry.owner is not None:
-            found.setdefault(entry.owner.unit, []).append(entry)
-    return {unit: tuple(each) for unit, each in found.items()}
-
-
-def _heads(
-    inputs: Inputs, owned: Mapping[UnitId, tuple[Entry, ...]]
-) -> dict[UnitId, tuple[HeadUnit, ...]]:
-    files = inputs.head.files
-    expected = _expected_paths(inputs, owned)
+def _with_broken(index: Index, inputs: Inputs) -> Mapping[UnitId, tuple[HeadUnit, ...]]:
+    """Units at HEAD, also where a person broke a first line: by who would lie there."""
     found: dict[UnitId, list[HeadUnit]] = {}
-    for path, file in files.items():
-        if not _is_wish(path) or file.mode != 0o100644:
-            continue
-        header = parse_wish_header(file.data)
-        gateway = path.split("/")[1]
-        unit = header.unit if header is not None else None
-        if unit is None or wish_path(gateway, unit) != path:
-            unit, header = expected.get(path), None
-        if unit is None:
-            continue
-        endpoints = files.get(endpoints_path(gateway, unit))
-        addresses = parse_addresses(endpoints.data) if endpoints else None
-        found.setdefault(unit, []).append(
-            HeadUnit(
-                unit=unit,
-                gateway=gateway,
-                wish=file,
-                header=header,
-                endpoints=endpoints,
-                addresses=addresses if addresses and addresses.unit == unit else None,
-            )
-        )
-    return {
+    for path in sorted(index.heads.broken):
+        cluster = path.split("/")[2]
+        expected = {
+            wish_path(path.split("/")[1], unit): unit
+            for unit in {*index.units_of(cluster), *_claimed(inputs, cluster)}
+        }
+        head = head_unit(path, index.files[path], index.files, expected.get(path))
+        if head is not None:
+            found.setdefault(head.unit, list(index.heads.heads.get(head.unit, ())))
+            found[head.unit].append(head)
+    changes = {
         unit: tuple(sorted(each, key=lambda head: head.gateway))
         for unit, each in found.items()
     }
+    return over(index.heads.heads, changes)
 
 
-def _is_wish(path: str) -> bool:
-    parts = path.split("/")
-    if parts[0] != "manifests" or path.endswith(".endpoints.yaml"):
-        return False
-    if len(parts) == 5:
-        return parts[4].startswith("vs-") and path.endswith(".yaml")
-    return len(parts) == 4 and parts[3] == "api.yaml"
-
-
-def _expected_paths(
-    inputs: Inputs, owned: Mapping[UnitId, tuple[Entry, ...]]
-) -> dict[str, UnitId]:
-    """Where units that we know of would lie: for files whose header a person broke."""
-    units = set(owned)
+def _claimed(inputs: Inputs, cluster: str) -> Iterator[UnitId]:
     for claims in inputs.claims:
-        units.update(claim.unit for claim in claims.claims)
-        units.update(claims.unexposed)
-    stems = {unit: unit_stem(unit) for unit in units}
-    return {
-        f"manifests/{gateway.name}/{stem}.yaml": unit
-        for unit, stem in stems.items()
-        for gateway in inputs.settings.gateways
-    }
+        if claims.view.entry.name == cluster:
+            yield from (claim.unit for claim in claims.claims)
+            yield from claims.unexposed
 
 
 def _frozen(
-    ledger: Ledger, heads: Mapping[UnitId, tuple[HeadUnit, ...]]
+    index: Index,
+    heads: Mapping[UnitId, tuple[HeadUnit, ...]],
+    only: frozenset[UnitId] | None,
 ) -> tuple[dict[UnitId, str], tuple[str, ...]]:
     """Units that a contradiction concerns, and contradictions that concern no unit."""
     frozen: dict[UnitId, str] = {}
     faults: list[str] = []
-    for each in ledger.contradictions:
+    for each in index.ledger.contradictions():
         if each.owner is not None:
             frozen.setdefault(each.owner.unit, each.message)
         else:
             faults.append(each.message)
-    for unit, placed in heads.items():
-        message = _served_by_other(ledger, unit, placed)
+    for unit in heads if only is None else only:
+        message = _served_by_other(index, unit, heads.get(unit, ()))
         if message:
             frozen.setdefault(unit, message)
     return frozen, tuple(faults)
 
 
-def _served_by_other(ledger: Ledger, unit: UnitId, placed: tuple[HeadUnit, ...]) -> str:
+def _served_by_other(index: Index, unit: UnitId, placed: Sequence[HeadUnit]) -> str:
     for head in placed:
         for served in head.header.served if head.header else ():
-            entry = ledger.entries.get((head.gateway, served.port))
+            entry = index.ledger.entries.get((head.gateway, served.port))
             if entry is None or entry.owner is None or not entry.live:
                 continue
             if entry.owner.unit != unit:

@@ -65,7 +65,7 @@ def main() -> None:
         from reconciler import run
         from reconciler.cli import main as command
         from reconciler.cli import reconcile
-        from reconciler.plan import world
+        from reconciler.plan import index
         from reconciler.repo import Repository
 
     for owner, attribute, name, wrap in (
@@ -76,8 +76,8 @@ def main() -> None:
         (run, "served_addresses", "addresses of HEAD", timed),
         (run, "claim", "claim", timed),
         (run, "plan", "plan: the rest", timed),
-        (planning, "read_world", "plan: index of HEAD", timed),
-        (world, "touches", "plan: index of history", timed),
+        (planning, "Index", "plan: index of HEAD", timed),
+        (index, "touches", "plan: index of history", timed),
         (planning, "plan_units", "plan: units", timed),
         (planning, "finish", "plan: drafts and rows", timed),
         (reconcile, "prove_and_write_back", "report", awaited),

@@ -225,6 +225,19 @@ class Release(_Model):
     drain: Duration = timedelta(minutes=10)
 
 
+class Watch(_Model):
+    """How long `run` lets a change rest: until it is quiet, but never longer than `longest`."""
+
+    quiet: Duration = timedelta(seconds=2)
+    longest: Duration = timedelta(seconds=15)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Watch:
+        if self.longest < self.quiet:
+            raise ValueError("expected longest to be no shorter than quiet")
+        return self
+
+
 class Platform(_Model):
     """Where gateways and the engine are looked at: a kubeconfig context or `in-cluster`."""
 
@@ -252,6 +265,7 @@ class Settings(_Model):
     review: Review = Review()
     guards: Guards = Guards()
     release: Release = Release()
+    watch: Watch = Watch()
     signing: Signing = Signing()
 
     def gateway(self, name: str) -> Gateway | None:

@@ -119,6 +119,10 @@ def test_unknown_keys_come_with_a_hint_of_their_own_mapping(
             "10:5 inventories[0]: expected exactly one source: directory or kubeconfig",
         ),
         (
+            changed(add="watch: {quiet: 20s}\n"),
+            "13:8 watch: expected longest to be no shorter than quiet",
+        ),
+        (
             changed(("20099}", "20099}\n    proof: {argocd: [a/b], flux: [c/d]}")),
             "9:12 gateways[0].proof: names two engines, expected one of argocd, flux, envoySync",
         ),

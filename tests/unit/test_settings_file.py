@@ -69,6 +69,13 @@ def test_the_required_keys_are_enough_and_defaults_are_the_contract() -> None:
     assert settings.tenants[0].quota.routes is None
 
 
+def test_a_change_rests_two_seconds_and_fifteen_at_most() -> None:
+    watch = parse(MINIMAL.encode()).watch
+    assert (watch.quiet, watch.longest) == (timedelta(seconds=2), timedelta(seconds=15))
+    text = MINIMAL + "watch: {quiet: 0s, longest: 0s}\n"
+    assert parse(text.encode()).watch.quiet == timedelta(0)
+
+
 def test_confirmations_may_be_one_and_grace_nothing() -> None:
     text = MINIMAL + "guards: {confirmations: 1, grace: 0s}\n"
     guards = parse(text.encode()).guards

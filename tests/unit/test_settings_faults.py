@@ -120,7 +120,7 @@ def test_unknown_keys_come_with_a_hint_of_their_own_mapping(
         ),
         (
             changed(add="watch: {quiet: 20s}\n"),
-            "13:8 watch: expected longest to be no shorter than quiet",
+            "15:8 watch: expected longest to be no shorter than quiet",
         ),
         (
             changed(("20099}", "20099}\n    proof: {argocd: [a/b], flux: [c/d]}")),

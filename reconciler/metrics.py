@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import Counter as Total
-from prometheus_client import Gauge, start_http_server
+from prometheus_client import Gauge, Histogram, start_http_server
 
 from reconciler.codes import Code
 from reconciler.errors import Exit
@@ -26,6 +26,22 @@ ROWS = Gauge("wharfinger_plan_rows", "Rows of the last plan, by op.", ["op"])
 COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
 HELD = Gauge("wharfinger_held_routes", "Routes that a person holds, by code.", ["code"])
 REQUESTS = Gauge("wharfinger_requests", "Pull requests of the last pass.", ["step"])
+KINDS = Total(
+    "wharfinger_passes_by_kind", "Passes made: of all or of a slice.", ["kind"]
+)
+UPDATES = Total("wharfinger_cluster_updates", "Updates of watched clusters.")
+WINDOWS = Gauge("wharfinger_open_windows", "Changes that wait for a pass.")
+QUEUE_AGE = Gauge(
+    "wharfinger_queue_age_seconds", "Age of the change that waits longest."
+)
+SECOND_LOOKS = Total(
+    "wharfinger_second_looks", "Clusters listed anew because of a missing object."
+)
+EVENT_TO_PUSH = Histogram(
+    "wharfinger_event_to_push_seconds",
+    "From the first update of a window to the push of its commit.",
+    buckets=(0.5, 1, 2, 3, 5, 8, 15, 20, 30, 60, 120, 300),
+)
 
 
 def serve(port: int, address: str = "0.0.0.0") -> None:
@@ -55,3 +71,15 @@ def note_requests(outcomes: Sequence[Outcome]) -> None:
     counts = Counter(each.step for each in outcomes)
     for step in Step:
         REQUESTS.labels(step=step.name.lower()).set(counts[step])
+
+
+def note_windows(open_windows: int, age: float) -> None:
+    """Note how many changes wait, and for how many seconds the oldest has."""
+    WINDOWS.set(open_windows)
+    QUEUE_AGE.set(age)
+
+
+def note_pushed(ages: Iterable[float]) -> None:
+    """Note how many seconds changes took that are pushed now."""
+    for age in ages:
+        EVENT_TO_PUSH.observe(age)

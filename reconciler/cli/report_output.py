@@ -14,16 +14,36 @@ from reconciler.settings import Settings
 from reconciler.writeback import decide
 
 
+class Telling:
+    """Tells a report after the other; what was said before and still is so is not said again."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._said: frozenset[str] = frozenset()
+
+    def tell(self, report: Report, settings: Settings | None) -> None:
+        """What is new in this report."""
+        said = _lines(report, self._mode, settings)
+        for line in said:
+            if line not in self._said:
+                click.echo(line, err=True)
+        self._said = frozenset(said)
+
+
 def tell(report: Report, mode: str, settings: Settings | None) -> None:
     """Problems of write-back, what was not written, and once that nothing can be seen."""
+    for line in _lines(report, mode, settings):
+        click.echo(line, err=True)
+
+
+def _lines(report: Report, mode: str, settings: Settings | None) -> list[str]:
     unseen = sorted(
         {proof.message for proof in report.proofs if proof.stage is Stage.UNSEEN}
     )
-    if unseen:
-        click.echo(f"note: {unseen[0]}; states stop at Allocated", err=True)
+    found = [f"note: {unseen[0]}; states stop at Allocated"] if unseen else []
     for outcome in report.outcomes:
         if outcome.problem:
-            click.echo(f"note: {outcome.unit}: {printable(outcome.problem)}", err=True)
+            found.append(f"note: {outcome.unit}: {printable(outcome.problem)}")
     for change in report.changes:
         if (
             mode == "auto"
@@ -35,9 +55,8 @@ def tell(report: Report, mode: str, settings: Settings | None) -> None:
                 for key, value in change.annotations.items()
                 if value
             )
-            click.echo(
-                f"write-back is off: {change.source.unit}: {printable(said)}", err=True
-            )
+            found.append(f"write-back is off: {change.source.unit}: {printable(said)}")
+    return found
 
 
 def _is_written(inventory: str, mode: str, settings: Settings) -> bool:

@@ -10,11 +10,13 @@ import click
 from reconciler import metrics
 from reconciler.cli.options import Target, option, pass_options, repository_options
 from reconciler.cli.passes import PassFlags
-from reconciler.cli.reconcile import whole_pass
-from reconciler.cli.report_output import tell
-from reconciler.errors import Exit, ReconcileError, worst
-from reconciler.log import log
-from reconciler.run import Memory, PassOptions
+from reconciler.cli.report_output import Telling
+from reconciler.errors import Exit
+from reconciler.live.lookout import Watching
+from reconciler.live.loop import Loop, Means, Orders
+from reconciler.live.polling import Polling
+from reconciler.live.worker import Worker
+from reconciler.settings import Settings
 
 
 @click.command("run")
@@ -25,7 +27,7 @@ from reconciler.run import Memory, PassOptions
     type=click.FloatRange(min=0.5),
     default=15.0,
     show_default=True,
-    help="Seconds between passes.",
+    help="Seconds between fetches, and between proofs of what is quiet.",
 )
 @option(
     "--metrics-port",
@@ -49,48 +51,34 @@ from reconciler.run import Memory, PassOptions
 def command(
     target: Target, interval: float, passes: int, write_back: str, **flags: object
 ) -> None:
-    """Make passes until stopped; a failed pass is reported and the next one tries again."""
-    options = PassFlags.of(flags).options(commit=True, wait=False)
+    """Watch clusters and the branch, and make a pass whenever something changed.
+
+    A failed pass is reported and tried again; SIGTERM ends it after the push that runs.
+    """
+    orders = Orders(
+        options=PassFlags.of(flags).options(commit=True, wait=False),
+        write_back=write_back,
+        interval=interval,
+        passes=passes,
+        tell=Telling(write_back).tell,
+    )
     if flags["metrics_port"]:
         metrics.serve(int(str(flags["metrics_port"])))
-    code = asyncio.run(_run(target, options, write_back, (interval, passes)))
-    raise click.exceptions.Exit(code)
+    raise click.exceptions.Exit(asyncio.run(_run(target, orders)))
 
 
-async def _run(
-    target: Target, options: PassOptions, write_back: str, pace: tuple[float, int]
-) -> Exit:
-    interval, passes = pace
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+async def _run(target: Target, orders: Orders) -> Exit:
+    def watch(settings: Settings) -> Watching:
+        return Polling(settings, orders.interval)
+
+    means = Means(
+        repository=target.open(),
+        proving=target.open(),
+        watch=watch,
+        passes=Worker("passes"),
+        proofs=Worker("proofs"),
+    )
+    loop = Loop(means, orders)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    repository = target.open()
-    memory = Memory()
-    done = 0
-    code = Exit.DONE
-    while not stop.is_set():
-        try:
-            result, report = await whole_pass(repository, options, memory, write_back)
-            tell(report, write_back, result.settings)
-            code = worst(result.exits)
-            metrics.note_pass(result.plan, code, pushed=result.commit is not None)
-            metrics.note_requests(result.reviewed.outcomes)
-            log.info(
-                "pass done",
-                exit=int(code),
-                rows=len(result.plan.rows),
-                commit=result.commit,
-            )
-        except ReconcileError as exc:
-            code = exc.exit
-            metrics.note_pass(None, code, pushed=False)
-            log.error("pass failed", error=str(exc), exit=int(code))
-        done += 1
-        if passes and done >= passes:
-            break
-        try:
-            await asyncio.wait_for(stop.wait(), interval)
-        except TimeoutError:
-            continue
-    return code
+        asyncio.get_running_loop().add_signal_handler(number, loop.stop)
+    return await loop.run()

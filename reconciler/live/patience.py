@@ -1,0 +1,108 @@
+"""What time alone may change after a pass (decides alone, does nothing).
+
+Objects say by themselves that they changed, and so does the branch. A port leaves its
+quarantine, a budget has room again, a drain or a hold ends without anybody's doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+
+from reconciler.codes import Code
+from reconciler.holds import parse_hold
+from reconciler.model.clusters import ClusterView, Unknown
+from reconciler.model.plans import Op, Plan, Row
+from reconciler.model.repository import File
+from reconciler.model.units import UnitId
+from reconciler.passes import PassResult
+from reconciler.settings import under_review
+
+# Refused or kept until a quarantine or an hour is over, or something else has drained.
+_PASSING = frozenset(
+    {
+        Code.PORT_TAKEN,
+        Code.HOST_TAKEN,
+        Code.GATEWAY_FULL,
+        Code.FLAPPING,
+        Code.REWRITES_WITHHELD,
+        Code.DELETIONS_WITHHELD,
+        Code.TRANSFER_REFUSED,
+    }
+)
+
+
+def waits(row: Row) -> bool:
+    """Whether the next pass may say something else of this row although nothing changed.
+
+    A missing object has an appointment of its own: the next look.
+    """
+    if row.code is Code.ABSENCE_UNCONFIRMED:
+        return False
+    return row.op is Op.WITHHOLD or row.code in _PASSING
+
+
+def waiting(plan: Plan) -> frozenset[UnitId]:
+    """Units of a plan that time alone may change."""
+    return frozenset(
+        UnitId(cluster=row.cluster, namespace=row.namespace or "", name=row.name or "")
+        for row in plan.rows
+        if waits(row)
+    )
+
+
+def changes_by_itself(
+    result: PassResult, now: datetime, patience: timedelta
+) -> datetime | None:
+    """When another pass is worth it although nothing changes; `None`: never.
+
+    What waits for something that nobody announces is looked at again after `patience`.
+    """
+    head, settings = result.head, result.settings
+    if head is None or settings is None:
+        return now + patience
+    unannounced = (
+        under_review(settings)  # a request that people close is no commit
+        or bool(result.reviewed.failures)
+        or any(map(waits, result.plan.rows))
+        or is_draining(head.files)
+    )
+    views = (claims.view for claims in result.claims)
+    times = [
+        *hold_ends(head.files, now),
+        *graces(views, settings.guards.grace, now),
+        *((now + patience,) if unannounced else ()),
+    ]
+    return min(times, default=None)
+
+
+def is_draining(files: Mapping[str, File]) -> bool:
+    """Whether a port or a host drains, or waits to be handed over."""
+    return any(
+        b"\nstate: draining\n" in file.data or b"\nnext: " in file.data
+        for path, file in files.items()
+        if path.startswith(("ports/", "hosts/"))
+    )
+
+
+def hold_ends(files: Mapping[str, File], now: datetime) -> Iterator[datetime]:
+    """When holds in files end that have not ended yet."""
+    for path, file in files.items():
+        if path.startswith("holds/"):
+            until = parse_hold(path, file.data).until
+            if until is not None and until > now:
+                yield until
+
+
+def graces(
+    views: Iterable[ClusterView], grace: timedelta, now: datetime
+) -> Iterator[datetime]:
+    """When nodes will have been unready for the grace, so that addresses leave them."""
+    for view in views:
+        if isinstance(view.objects, Unknown):
+            continue
+        for node in view.objects.nodes:
+            if not node.ready and node.ready_since is not None:
+                at = node.ready_since + grace
+                if at > now:
+                    yield at

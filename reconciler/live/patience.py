@@ -98,11 +98,14 @@ def graces(
     views: Iterable[ClusterView], grace: timedelta, now: datetime
 ) -> Iterator[datetime]:
     """When nodes will have been unready for the grace, so that addresses leave them."""
-    for view in views:
-        if isinstance(view.objects, Unknown):
-            continue
-        for node in view.objects.nodes:
-            if not node.ready and node.ready_since is not None:
-                at = node.ready_since + grace
-                if at > now:
-                    yield at
+    nodes = (
+        node
+        for view in views
+        if not isinstance(view.objects, Unknown)
+        for node in view.objects.nodes
+    )
+    for node in nodes:
+        if not node.ready and node.ready_since is not None:
+            at = node.ready_since + grace
+            if at > now:
+                yield at

@@ -186,20 +186,24 @@ def test_an_interrupt_ends_quietly(tmp_path: Path) -> None:
     """A remote that never answers is waited for; Ctrl-C ends it with the shell's code."""
     started = tmp_path / "started"
     script = (
-        "import sys, time, pathlib; from reconciler import cli;"
+        "import sys, signal, time, pathlib; from reconciler import cli;"
+        # What a shell starts in the background is born deaf to Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "import reconciler.cli.version as v, click;"
         f"wait = lambda: (pathlib.Path({str(started)!r}).touch(), time.sleep(60));"
         "v.command = click.command('version')(wait); sys.argv[1:] = ['version']; cli.main()"
     )
-    child = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
-    try:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE
+    ) as child:
         deadline = time.monotonic() + 30
         while not started.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
-        _, errors = child.communicate(timeout=30)
-    finally:
-        child.kill()
+        try:
+            _, errors = child.communicate(timeout=30)
+        finally:
+            child.kill()
     assert (child.returncode, errors.strip()) == (INTERRUPTED, b"stopped")
 
 

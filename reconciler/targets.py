@@ -35,9 +35,24 @@ def proof_targets(
 ) -> tuple[ProofTarget, ...]:
     """One target per unit and gateway at HEAD; `units` limits it, `None` means all."""
     wanted = None if units is None else set(units)
-    routes = _routes(head.files)
+    found = targets_at(head, settings, touched, head.files, _routes(head.files))
+    return tuple(each for each in found if wanted is None or each.unit in wanted)
+
+
+def targets_at(
+    head: Head,
+    settings: Settings,
+    touched: Mapping[str, list[Touch]],
+    paths: Iterable[str],
+    routes: Mapping[tuple[str, Key], str],
+) -> tuple[ProofTarget, ...]:
+    """One target per wish file among some paths of HEAD.
+
+    `routes` names the route of each (gateway, port or host) that their units have.
+    """
     found = []
-    for path, file in head.files.items():
+    for path in paths:
+        file = head.files[path]
         parts = path.split("/")
         if parts[0] != "manifests" or len(parts) < 4:
             continue
@@ -47,9 +62,7 @@ def proof_targets(
         if gateway is None or header is None:
             continue
         unit = header.unit
-        if wish_path(gateway.name, unit) != path or (
-            wanted is not None and unit not in wanted
-        ):
+        if wish_path(gateway.name, unit) != path:
             continue
         found.append(
             _target(head, gateway, header, routes, _commit(touched, path, head))

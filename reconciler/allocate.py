@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 
+from reconciler.capacity import Ceiling, ceilings, usable
 from reconciler.ledger_file import Entry
 from reconciler.model.units import Owner, PortState
 from reconciler.ports import contains, never_allocatable
@@ -53,12 +54,26 @@ class Pool:
         self._taken: set[int] = set()
         self._live = berths.live
         self._bands = _bands(gateway.ports, gateway.tls_port)
+        self._ceilings = ceilings(gateway)
 
     @property
-    def full(self) -> bool:
-        """True when no route may get another port, whatever is free."""
-        limit = self._gateway.ports.max
-        return limit is not None and self._live >= limit
+    def reached(self) -> Ceiling | None:
+        """The limit at which no route may get another port, whatever is free."""
+        lowest = next(iter(self._ceilings), None)
+        return lowest if lowest is not None and self._live >= lowest.ports else None
+
+    def full(self) -> str:
+        """Why the gateway has no port for another route, and who can change that."""
+        name = self._gateway.name
+        reached = self.reached
+        if reached is not None:
+            used = f"all {reached.ports} that {reached.limit} leaves are live"
+            return f"gateway {name} has no free port ({used}); {reached.advice}"
+        return (
+            f"gateway {name} has no free port (ports of ports.range that are not live are "
+            "reserved or wait out their quarantine); the platform team can raise "
+            "ports.range, or add a gateway"
+        )
 
     def refusal(self, port: int) -> str:
         """Why nobody may ask for this port; empty when it may be asked for."""
@@ -128,15 +143,9 @@ class Pool:
 @cache
 def _bands(ports: GatewayPorts, tls_port: int) -> tuple[list[int], list[int]]:
     """The dynamic and the static band."""
-    never = never_allocatable(tls_port)
-    usable = [
-        port
-        for each in ports.range
-        for port in each
-        if port not in never and not contains(ports.exclude, port)
-    ]
-    dynamic = [port for port in usable if not contains(ports.static, port)]
-    return dynamic, [port for port in usable if contains(ports.static, port)]
+    every = tuple(usable(ports, tls_port))
+    dynamic = [port for port in every if not contains(ports.static, port)]
+    return dynamic, [port for port in every if contains(ports.static, port)]
 
 
 def _from(band: list[int], number: int) -> Iterator[int]:

@@ -30,6 +30,7 @@ def contradictions(document: object) -> Iterator[Fault]:
     names = [str(_mapping(each).get("name")) for each in gateways]
     if names and all(map(is_label, names)):
         yield from _references(settings, names)
+        yield from _one_place_twice(settings, gateways)
     yield from _hostname(settings)
 
 
@@ -54,9 +55,43 @@ def _references(
             if isinstance(name, str) and name not in gateways:
                 path = ("tenants", index, "gateways", place)
                 yield path, f"there is no gateway {one_line(name, 63)}, {known}"
+    for index, name in enumerate(_sequence(settings.get("foreignGateways"))):
+        if isinstance(name, str) and name in gateways:
+            what = (
+                f"{one_line(name, 63)} is a gateway of this repository, expected others"
+            )
+            yield ("foreignGateways", index), what
     name = _mapping(settings.get("apis")).get("gateway")
     if isinstance(name, str) and name not in gateways:
         yield ("apis", "gateway"), f"there is no gateway {one_line(name, 63)}, {known}"
+
+
+def _one_place_twice(
+    settings: Mapping[str, object], gateways: Sequence[object]
+) -> Iterator[Fault]:
+    """Among gateways that share routes a `host:port` must say which one is meant."""
+    default = f"tcp.{settings.get('domain')}"
+    places = {
+        str(_mapping(each).get("name")): (
+            str(_mapping(each).get("host") or default),
+            _numbers(_ranges(_mapping(_mapping(each).get("ports")).get("range"))),
+        )
+        for each in gateways
+    }
+    for index, tenant in enumerate(_sequence(settings.get("tenants"))):
+        if _mapping(tenant).get("placement") not in ("overflow", "spread"):
+            continue
+        named = [str(each) for each in _sequence(_mapping(tenant).get("gateways"))]
+        known = [each for each in dict.fromkeys(named) if each in places]
+        for one, other in itertools.combinations(known, 2):
+            same_host = places[one][0] == places[other][0]
+            if same_host and places[one][1] & places[other][1]:
+                what = (
+                    f"{one} and {other} have one host and ports in common, expected "
+                    "different hosts or ranges where placement may choose either"
+                )
+                yield ("tenants", index, "placement"), what
+                break
 
 
 def _ports(path: Path, value: object) -> Iterator[Fault]:

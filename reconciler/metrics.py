@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge, Histogram, start_http_server
 
+from reconciler.capacity import Capacity, Level
 from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.model.plans import Op, Plan
@@ -25,6 +26,23 @@ LAST_SUCCESS = Gauge(
 ROWS = Gauge("wharfinger_plan_rows", "Rows of the last plan, by op.", ["op"])
 COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
 HELD = Gauge("wharfinger_held_routes", "Routes that a person holds, by code.", ["code"])
+PORTS = Gauge(
+    "wharfinger_gateway_ports", "Ports of a gateway, by state.", ["gateway", "state"]
+)
+HOSTS = Gauge("wharfinger_gateway_hosts", "Live SNI hosts of a gateway.", ["gateway"])
+HEADROOM = Gauge(
+    "wharfinger_gateway_headroom_ports",
+    "Routes with a port that still fit, as the first limit allows.",
+    ["gateway"],
+)
+FILL = Gauge(
+    "wharfinger_gateway_fill_ratio", "How full a gateway is: 1 is full.", ["gateway"]
+)
+LEVEL = Gauge(
+    "wharfinger_gateway_level",
+    "1 at the level of a gateway: ok, warning (80%), critical (95%) or full.",
+    ["gateway", "level"],
+)
 REQUESTS = Gauge("wharfinger_requests", "Pull requests of the last pass.", ["step"])
 KINDS = Total(
     "wharfinger_passes_by_kind", "Passes made: of all or of a slice.", ["kind"]
@@ -83,3 +101,23 @@ def note_pushed(ages: Iterable[float]) -> None:
     """Note how many seconds changes took that are pushed now."""
     for age in ages:
         EVENT_TO_PUSH.observe(age)
+
+
+def note_capacity(found: Sequence[Capacity]) -> None:
+    """Note how full gateways are."""
+    for each in found:
+        states = {
+            "active": each.live - each.draining,
+            "draining": each.draining,
+            "quarantined": each.quarantined,
+            "reserved": each.reserved,
+            "free": each.free,
+        }
+        for state, count in states.items():
+            PORTS.labels(gateway=each.gateway, state=state).set(count)
+        HOSTS.labels(gateway=each.gateway).set(each.hosts)
+        HEADROOM.labels(gateway=each.gateway).set(each.headroom)
+        FILL.labels(gateway=each.gateway).set(each.fill_percent / 100)
+        for level in Level:
+            at = LEVEL.labels(gateway=each.gateway, level=str(level))
+            at.set(1 if level is each.level else 0)

@@ -61,6 +61,13 @@ class GatewayPorts(_Model):
     max: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
+class Limits(_Model):
+    """What a product allows of a gateway; its TLS port counts, too. Absent: no limit."""
+
+    listeners: Annotated[int, Field(ge=2, strict=True)] | None = None
+    load_balancer_ports: Annotated[int, Field(ge=3, strict=True)] | None = None
+
+
 class Proof(_Model):
     """Where it is seen that HEAD was applied; at most one engine."""
 
@@ -86,6 +93,7 @@ class Gateway(_Model):
     namespace: Label
     host: DnsName | None = None
     ports: GatewayPorts
+    limits: Limits = Limits()
     tls_port: Port = 443
     proof: Proof | Literal["off"] | None = None
     # The label `istio: VALUE` of an existing ingress gateway, and its Service (istio renderers).
@@ -146,6 +154,24 @@ class Quota(_Model):
     per_namespace: Count | None = None
 
 
+class PlacementRule(StrEnum):
+    """Where an exposure goes that names no gateway and has no place yet.
+
+    The first gateway; the first with room; or by a hash over all, weighted by their sizes.
+    """
+
+    FIRST = "first"
+    OVERFLOW = "overflow"
+    SPREAD = "spread"
+
+
+class Claims(StrEnum):
+    """Which exposures are this repository's: all, or only those that name a gateway of it."""
+
+    ALL = "all"
+    NAMED = "named"
+
+
 class Tenant(_Model):
     """What the clusters of a glob may use. The first entry that matches counts."""
 
@@ -155,6 +181,8 @@ class Tenant(_Model):
     hosts: tuple[HostSuffix, ...] = ()
     quota: Quota = Quota()
     volatile_backends: StrictBool = False
+    placement: PlacementRule = PlacementRule.FIRST
+    claims: Claims = Claims.ALL
 
 
 class ReviewMode(StrEnum):
@@ -262,6 +290,9 @@ class Settings(_Model):
     inventories: tuple[Inventory, ...]
     apis: Apis = Apis()
     tenants: tuple[Tenant, ...]
+    foreign_gateways: tuple[
+        Label, ...
+    ] = ()  # of other repositories: not ours to refuse
     review: Review = Review()
     guards: Guards = Guards()
     release: Release = Release()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from reconciler.audit.undone import undone
+from reconciler.capacity import Capacity, capacities_at
 from reconciler.cli.options import Target, output_option, repository_options
 from reconciler.cli.output import print_list, print_table
 from reconciler.headers import parse_wish_header
@@ -16,26 +17,84 @@ from reconciler.ledger import read_ledger, touches
 from reconciler.ledger_file import Entry
 from reconciler.model.repository import Head, History
 from reconciler.plan.records import parse_record
+from reconciler.run import settings_at
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
 
 
 @click.command("get")
 @click.argument(
-    "what", type=click.Choice(["routes", "ports", "hosts", "clusters", "holds"])
+    "what",
+    type=click.Choice(["routes", "ports", "hosts", "clusters", "holds", "gateways"]),
 )
 @repository_options
 @output_option
 def command(what: str, target: Target, output: str) -> None:
-    """List routes, ports, hosts, clusters or holds as Git has them."""
+    """List routes, ports, hosts, clusters, holds or the room of gateways, as Git has them."""
     repository = target.open()
-    columns, rows = _TABLES[what](repository.head(), repository.history())
+    head, history = repository.head(), repository.history()
+    if what == "gateways":
+        _show_gateways(head, history, output)
+        return
+    columns, rows = _TABLES[what](head, history)
     if output == "json":
         keys = [column.lower() for column in columns]
         items = [dict(zip(keys, map(_plain, row), strict=True)) for row in rows]
         print_list("List", items)
     else:
         print_table(columns, rows, output)
+
+
+def _show_gateways(head: Head, history: History, output: str) -> None:
+    """The capacity report: numbers for programs, what people decide by for people."""
+    found = capacities_at(settings_at(head), head, history, datetime.now(UTC))
+    if output == "json":
+        print_list("List", [_gateway_object(each) for each in found])
+        return
+    rows = [
+        (
+            each.gateway,
+            each.level,
+            f"{each.fill_percent}%",
+            each.headroom,
+            each.limit,
+            each.ranges,
+            each.usable,
+            each.live,
+            each.draining,
+            each.quarantined,
+            each.reserved,
+            each.hosts,
+            "; ".join(f"{name}: {count}" for name, count in each.tenants),
+        )
+        for each in found
+    ]
+    print_table(_GATEWAY_COLUMNS, rows, output)
+
+
+_GATEWAY_COLUMNS = (
+    "GATEWAY", "LEVEL", "FULL", "ROOM", "LIMIT", "RANGE", "USABLE",
+    "LIVE", "DRAINING", "QUARANTINED", "RESERVED", "HOSTS", "TENANTS",
+)  # fmt: skip
+
+
+def _gateway_object(each: Capacity) -> dict[str, object]:
+    return {
+        "gateway": each.gateway,
+        "level": str(each.level),
+        "fillPercent": each.fill_percent,
+        "headroom": each.headroom,
+        "limit": str(each.limit),
+        "range": each.ranges,
+        "usable": each.usable,
+        "live": each.live,
+        "draining": each.draining,
+        "quarantined": each.quarantined,
+        "reserved": each.reserved,
+        "free": each.free,
+        "hosts": each.hosts,
+        "tenants": dict(each.tenants),
+    }
 
 
 def _plain(value: object) -> object:

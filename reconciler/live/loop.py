@@ -26,6 +26,7 @@ from reconciler.live.looking import SecondLooks
 from reconciler.live.lookout import Lookout, Watching
 from reconciler.live.patience import changes_by_itself
 from reconciler.live.proving import Proofs, serves
+from reconciler.live.room import Room
 from reconciler.live.windows import Pace, Window
 from reconciler.live.worker import Works
 from reconciler.log import log
@@ -84,6 +85,7 @@ class Loop:
         self._lookout = Lookout(means.watch, self._note, means.now)
         self._looks = SecondLooks(self._lookout, memory.looks, self._looked)
         self._proofs = Proofs(means.proving, means.proofs, memory, orders.write_back)
+        self._room = Room()
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
         self._tip = CommitId("")
         self._last: PassResult | None = None
@@ -241,9 +243,11 @@ class Loop:
         eyes = self._lookout.eyes()
 
         async def job() -> PassResult:
-            return await one_pass(
+            made = await one_pass(
                 self._means.repository, self._orders.options, self._memory, eyes
             )
+            self._room.note(made, self._means.now())
+            return made
 
         try:
             result = await self._means.passes.do(job)

@@ -35,18 +35,23 @@ from reconciler.plan.proposals import with_reserved
 from reconciler.plan.world import World
 from reconciler.settings import Settings
 
+# What another gateway may have: room, or the very port that is asked for.
+_NEXT_GATEWAY = frozenset({Code.GATEWAY_FULL, Code.PORT_NOT_PERMITTED, Code.PORT_TAKEN})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
     """A unit that wants a place: its wish, the gateway it shall be on, and asked ports.
 
-    `cluster_id` is part of the owner's identity.
+    `cluster_id` is part of the owner's identity. `instead` are gateways to try when the first
+    one has no room, in this order.
     """
 
     wish: Wish
     gateway: str
     cluster_id: str
     requests: Mapping[str, int]
+    instead: tuple[str, ...] = ()
 
     def owner(self, route: str) -> Owner:
         unit = self.wish.unit
@@ -108,6 +113,21 @@ class Placer:
         ]
 
     def _place(self, asking: Asking) -> Placed | Rejection:
+        found = self._place_on(asking)
+        refused = []
+        for gateway in asking.instead:
+            if isinstance(found, Placed) or found.code not in _NEXT_GATEWAY:
+                return found
+            refused.append(found)
+            found = self._place_on(replace(asking, gateway=gateway))
+        if isinstance(found, Placed) or not refused:
+            return found
+        reasons = [each.reason for each in (*refused, found)]
+        more = [f"so it is on {len(reasons) - 2} more gateways"]
+        told = reasons if len(reasons) <= 3 else [*reasons[:2], *more]
+        return replace(refused[0], reason="; ".join(told))
+
+    def _place_on(self, asking: Asking) -> Placed | Rejection:
         mine = self._entries(asking)
         if _by_port(asking.wish):
             active = self._ports(asking, mine)
@@ -175,13 +195,13 @@ class Placer:
         if wanted is None or wanted == current:
             if current is not None:
                 return current
-            if pool.full:
-                return _full(asking.gateway)
+            if pool.reached:
+                return _full(pool)
             former = pool.former(owner)
             if former is not None and former not in taken:
                 return former
             chosen = pool.choose(owner, taken)
-            return chosen if chosen is not None else _full(asking.gateway)
+            return chosen if chosen is not None else _full(pool)
         mine = {entry.key for entry in here} - _kept_by_others(asking, route, here)
         refusal = pool.refusal(wanted)
         if refusal:
@@ -189,7 +209,7 @@ class Placer:
         if wanted in taken or (wanted not in mine and not pool.is_free(wanted, owner)):
             reason = f"port {wanted} of gateway {asking.gateway} is taken; ask for another one"
             return Rejection(code=Code.PORT_TAKEN, reason=reason)
-        return _full(asking.gateway) if pool.full and wanted not in mine else wanted
+        return _full(pool) if pool.reached and wanted not in mine else wanted
 
     def _sni(self, asking: Asking) -> list[Entry] | Rejection:
         found = []
@@ -295,11 +315,8 @@ def _same_unit(one: Owner, other: Owner) -> bool:
     return one.identity[:3] == other.identity[:3]
 
 
-def _full(gateway: str) -> Rejection:
-    return Rejection(
-        code=Code.GATEWAY_FULL,
-        reason=f"gateway {gateway} has no free port; the platform team can raise ports.range or ports.max",
-    )
+def _full(pool: Pool) -> Rejection:
+    return Rejection(code=Code.GATEWAY_FULL, reason=pool.full())
 
 
 def _current(asking: Asking, route: RouteWish, here: list[Entry]) -> int | None:

@@ -11,9 +11,10 @@ from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, W
 from reconciler.model.clusters import ClusterObjects
 from reconciler.model.plans import Op
 from reconciler.model.repository import FileWrite
-from reconciler.model.units import PortState, UnitAddresses, UnitId
+from reconciler.model.units import UnitAddresses, UnitId
 from reconciler.names import cluster_path
 from reconciler.plan.apis import api_mode, api_wanted, certificate_note, with_api
+from reconciler.plan.choice import Chooser
 from reconciler.plan.decisions import NOWHERE, Decisions, row
 from reconciler.plan.departed import staying
 from reconciler.plan.place import Asking, Placed, Placer
@@ -48,6 +49,7 @@ def plan_units(
 ) -> None:
     """Decide every unit of every cluster."""
     remover = Remover(world, writer, out)
+    chooser = Chooser(world)
     wants: list[_Want] = []
     for standing in stand:
         match standing.stands:
@@ -56,7 +58,7 @@ def plan_units(
             case Stands.DELETED:
                 _remove_cluster(world, standing, remover)
             case Stands.KNOWN:
-                walk = _Walk(world, standing, writer, remover)
+                walk = _Walk(world, standing, (writer, remover, chooser))
                 wants.extend(walk.wants())
     _grant(world, wants, writer, remover)
 
@@ -88,7 +90,10 @@ class _Walk:
     """One known cluster: sorts its units into wants and settled ones."""
 
     def __init__(
-        self, world: World, standing: Standing, writer: Writer, remover: Remover
+        self,
+        world: World,
+        standing: Standing,
+        tools: tuple[Writer, Remover, Chooser],
     ) -> None:
         if standing.claims is None or standing.record is None:
             raise AssertionError("a known cluster has claims and a record")
@@ -96,8 +101,7 @@ class _Walk:
         self._settings = world.inputs.settings
         self._claims: ClusterClaims = standing.claims
         self._record: ClusterRecord = standing.record
-        self._writer = writer
-        self._remover = remover
+        self._writer, self._remover, self._chooser = tools
         self._follow = {each.unit: each for each in standing.claims.follow}
 
     def wants(self) -> list[_Want]:
@@ -142,7 +146,7 @@ class _Walk:
             else:
                 self._remover.remove(Removal(unit=unit, code=Code.TRANSFERRED))
             return None
-        gateway = self._gateway(unit, outcome)
+        gateway, *instead = self._gateways(outcome)
         return _Want(
             wanted=outcome,
             asking=Asking(
@@ -150,6 +154,7 @@ class _Walk:
                 gateway=gateway,
                 cluster_id=self._record.cluster_id,
                 requests=dict(outcome.requests),
+                instead=tuple(instead),
             ),
             follow=self._follow.get(unit),
         )
@@ -195,15 +200,15 @@ class _Walk:
                 )
         self._writer.rejected(unit, rejection, self._follow.get(unit))
 
-    def _gateway(self, unit: UnitId, wanted: Wanted) -> str:
-        tenant = self._settings.tenant(unit.cluster)
-        permitted = tenant.gateways if tenant is not None else ()
-        if wanted.gateway:
-            return wanted.gateway
-        for entry in self._world.owned.get(unit, ()):
-            if entry.state is PortState.ACTIVE and entry.gateway in permitted:
-                return entry.gateway
-        return permitted[0]
+    def _gateways(self, wanted: Wanted) -> tuple[str, ...]:
+        """Where the wish may go: of several gateways those whose renderer can do it."""
+        found = self._chooser.choices(wanted, self._record.cluster_id)
+        if len(found) == 1:
+            return found
+        able = [
+            name for name in found if not self._writer.unsupported(wanted.wish, name)
+        ]
+        return tuple(able) or found
 
     def _api(self, unit: UnitId) -> _Want | None:
         claim = self._claims.api

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reconciler import yamlio
+from reconciler.capacity import own_load_balancer_ports
 from reconciler.model.repository import FileWrite
 from reconciler.ports import contains
 from reconciler.render.istioparts import selector
@@ -42,7 +43,8 @@ def service_file(
 def open_ports(gateway: Gateway, ports: frozenset[int]) -> tuple[int, ...]:
     """The ports in use, their whole blocks and the block after each; sorted.
 
-    One more port in use never closes another.
+    One more port in use never closes another. Where the load balancer has a limit, as many are
+    open ahead of need as it leaves: then a new route's port may close one that nobody uses.
     """
     used = {port // BLOCK for port in ports}
     first = min((each.first for each in gateway.ports.range), default=0)
@@ -54,7 +56,11 @@ def open_ports(gateway: Gateway, ports: frozenset[int]) -> tuple[int, ...]:
         if contains(gateway.ports.range, port)
         and not contains(gateway.ports.exclude, port)
     }
-    return tuple(sorted(ports | ahead))
+    most = gateway.limits.load_balancer_ports
+    closed = sorted(ahead - ports)
+    if most is not None:
+        closed = closed[: max(0, most - own_load_balancer_ports(gateway) - len(ports))]
+    return tuple(sorted(ports.union(closed)))
 
 
 def _entries(gateway: Gateway, ports: Iterable[int]) -> list[Doc]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ import pygit2
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, CommitId
 from reconciler.printable import one_line, printable
+from reconciler.repo.differences import RawChange
 from reconciler.repo.objects import Repo, edit, merged
 from reconciler.repo.signing import Verifier, sign
 from reconciler.repo.trailers import (
@@ -66,28 +67,36 @@ class Signer:
         return made
 
 
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Commits that were made, oldest first, each with its changes; `tip` is the newest."""
+
+    tip: CommitId
+    made: Mapping[str, tuple[RawChange, ...]]
+
+
 def build_chain(
     repo: Repo,
     drafts: Sequence[CommitDraft],
     base: CommitId,
     stamp: tuple[Author, Signer, str, datetime],
-) -> CommitId:
+) -> Chain:
     """Commits on `base` (empty: a root commit) without writes that change nothing.
 
     A person's draft without any writes is an empty commit that says something.
 
     `stamp` is author, signer, the plan's digest and the time. The same input makes the same
-    ids. Returns `base` when nothing is left.
+    ids. Its tip is `base` when nothing is left.
     """
     author, signer, plan_digest, now = stamp
     person = pygit2.Signature(author.name, author.email, int(now.timestamp()), 0)
     extra = [(RENDERER, str(author.renderer))]
     extra += [(PLAN, plan_digest)] if plan_digest else []
-    tip = base
+    tip, chain = base, dict[str, tuple[RawChange, ...]]()
     tree = repo[tip].tree if tip else None
     for draft in drafts:
         edited = edit(repo, tree, merged(draft.writes, author.folder))
-        if not edited.lines and (draft.writes or not draft.by_hand):
+        if not edited.changes and (draft.writes or not draft.by_hand):
             continue
         text = _by_hand(draft)
         if not draft.by_hand:
@@ -96,8 +105,9 @@ def build_chain(
         parents = [tip] if tip else []
         made = repo.create_commit(None, person, person, text, edited.tree, parents)
         tip = CommitId(str(made))
+        chain[tip] = edited.changes
         tree = repo[edited.tree]
-    return tip
+    return Chain(tip, chain)
 
 
 def _by_hand(draft: CommitDraft) -> str:

@@ -27,9 +27,10 @@ from reconciler.model.repository import (
 from reconciler.repo.attribution import Attribution, Judge
 from reconciler.repo.blobs import Blobs
 from reconciler.repo.clone import BROKEN, Clone
+from reconciler.repo.differences import RawChange
 from reconciler.repo.kept import KeptLog, on_first_parents
 from reconciler.repo.objects import ROOTS, SETTINGS, Repo, decoded, read_blob
-from reconciler.repo.rawlog import RawChange, split_log
+from reconciler.repo.rawlog import split_log
 from reconciler.repo.sides import Sides
 from reconciler.repo.squashes import Question, Squashes, named_requests
 from reconciler.repo.trailers import Trailers, diff_digest
@@ -42,7 +43,7 @@ _LAST_SECOND = 253_402_300_799  # the year 9999; a hostile clock says more
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class Read:
     """What never changes about a commit: facts as if it were foreign, and our claim on it."""
 
     fact: CommitFact
@@ -60,7 +61,8 @@ class HistoryReader:
         self._judge = judge
         self._prefix = f"{folder}/" if folder else ""
         self._tip = ""
-        self._commits: tuple[_Read, ...] = ()
+        self._commits: tuple[Read, ...] = ()
+        self._began = False  # what is newer than `_commits` is judged by signature
         self._sides: tuple[object, Sides] | None = None
         self._squashes = Squashes(blobs.clone, git)
 
@@ -111,7 +113,13 @@ class HistoryReader:
     def _paths(self) -> list[str]:
         return [f":(literal){self._prefix}{root}" for root in (*ROOTS, SETTINGS)]
 
-    def _up_to(self, clone: Clone, tip: str) -> tuple[_Read, ...]:
+    def _touches(self, path: bytes) -> bool:
+        """Whether git would find a path among `_paths`."""
+        below = decoded(path).removeprefix(self._prefix)
+        inside = path.startswith(self._prefix.encode())
+        return inside and below.split("/", 1)[0] in (*ROOTS, SETTINGS)
+
+    def _up_to(self, clone: Clone, tip: str) -> tuple[Read, ...]:
         if not tip:
             return ()
         paths = self._paths()
@@ -120,12 +128,12 @@ class HistoryReader:
             return self._read(clone.repo, output) + self._commits
         return self._read(clone.repo, self._kept.read(clone, tip, paths))
 
-    def _read(self, repo: Repo, output: bytes) -> tuple[_Read, ...]:
+    def _read(self, repo: Repo, output: bytes) -> tuple[Read, ...]:
         return tuple(
             self._commit(repo, commit, changes) for commit, changes in split_log(output)
         )
 
-    def _commit(self, repo: Repo, name: str, changes: list[RawChange]) -> _Read:
+    def _commit(self, repo: Repo, name: str, changes: list[RawChange]) -> Read:
         commit = repo[name]
         message = commit.raw_message.decode("utf-8", "replace")
         fact = CommitFact(
@@ -139,7 +147,7 @@ class HistoryReader:
         )
         claim = self._judge.claim(repo, commit, changes)
         asks = None if claim is not None else self._question(message, changes)
-        return _Read(fact, claim, asks)
+        return Read(fact, claim, asks)
 
     def _question(self, message: str, changes: list[RawChange]) -> Question | None:
         """What to look for, where a commit names a request and is about units alone."""
@@ -180,7 +188,13 @@ class HistoryReader:
     def _attributed(self, repo: Repo, keys: tuple[str, ...]) -> Iterator[CommitFact]:
         self._recognised()
         by_digest_from = self._first_key(repo, keys) if keys else 0
-        for index, each in enumerate(self._commits):
+        self._began = by_digest_from > 0
+        yield from self._judged(self._commits, by_digest_from, keys)
+
+    def _judged(
+        self, commits: tuple[Read, ...], by_digest_from: int, keys: tuple[str, ...]
+    ) -> Iterator[CommitFact]:
+        for index, each in enumerate(commits):
             claim = each.claim
             if claim is None:
                 yield each.fact
@@ -204,7 +218,7 @@ class HistoryReader:
                 ours=True,
                 renderer=claim.renderer,
                 released=claim.released,
-                changes=tuple(ours),
+                changes=tuple(ours) if theirs else fact.changes,
             )
 
     def _first_key(self, repo: Repo, keys: tuple[str, ...]) -> int:
@@ -227,7 +241,7 @@ class HistoryReader:
         return 0
 
 
-def _answered(each: _Read, trailers: Trailers | None) -> _Read:
+def _answered(each: Read, trailers: Trailers | None) -> Read:
     claim = None if trailers is None else Attribution((trailers,))
     return replace(each, claim=claim, asks=None)
 

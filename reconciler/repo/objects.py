@@ -14,6 +14,7 @@ from typing import Any
 
 from reconciler.errors import Blocked, Unavailable
 from reconciler.model.repository import BlobId, File, FileWrite
+from reconciler.repo.differences import RawChange
 from reconciler.repo.trailers import ABSENT, DiffLine
 
 ROOTS = ("clusters", "ports", "hosts", "manifests", "holds")
@@ -153,7 +154,12 @@ class Edited:
     """The outcome of an edit: the new root tree's id and what differs from the old one."""
 
     tree: Any
-    lines: tuple[DiffLine, ...]
+    changes: tuple[RawChange, ...]
+
+    @property
+    def lines(self) -> tuple[DiffLine, ...]:
+        """As the digest of the diff wants them."""
+        return tuple((each.path, *each.ids) for each in self.changes)
 
 
 def edit(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None]) -> Edited:
@@ -168,18 +174,18 @@ def edit(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None]) -> Ed
         for folder in folders:
             at = at.setdefault(folder, {})
         at[name] = data
-    lines: list[DiffLine] = []
-    made = _edit(repo, base, nested, ("", lines))
+    changes: list[RawChange] = []
+    made = _edit(repo, base, nested, ("", changes))
     return Edited(
         tree=made if made is not None else repo.TreeBuilder().write(),
-        lines=tuple(lines),
+        changes=tuple(sorted(changes, key=lambda each: each.path)),
     )
 
 
 def _edit(
-    repo: Repo, base: Any | None, nested: Nested, into: tuple[str, list[DiffLine]]
+    repo: Repo, base: Any | None, nested: Nested, into: tuple[str, list[RawChange]]
 ) -> Any | None:
-    prefix, lines = into
+    prefix, changes = into
     builder = repo.TreeBuilder(base) if base is not None else repo.TreeBuilder()
     for name, what in nested.items():
         entry = builder.get(name)
@@ -188,19 +194,24 @@ def _edit(
         if isinstance(what, dict):
             _in_the_way(entry is not None and not folder, path, "a file", "a folder")
             below = _tree(repo, entry)
-            made: Any | None = _edit(repo, below, what, (f"{path}/", lines))
+            made: Any | None = _edit(repo, below, what, (f"{path}/", changes))
             mode = TREE
         else:
             _in_the_way(folder, path, "a folder", "a file")
             made, mode = None if what is None else repo.create_blob(what), BLOB
             if _mark(entry) != (None if made is None else (str(made), BLOB)):
-                new = ABSENT if made is None else str(made)
-                lines.append((path.encode(), _leaf(entry), new))
+                changes.append(_change(path, entry, made))
         if made is not None:
             builder.insert(name, made, mode)
         elif entry is not None:
             builder.remove(name)
     return builder.write() if len(builder) else None
+
+
+def _change(path: str, entry: Any | None, made: Any | None) -> RawChange:
+    old = b"000000" if entry is None else b"%06o" % entry.filemode
+    new = (b"000000", ABSENT) if made is None else (b"100644", str(made))
+    return RawChange(path.encode(), (old, new[0]), (_leaf(entry), new[1]))
 
 
 def _in_the_way(wrong: bool, path: str, found: str, expected: str) -> None:

@@ -19,9 +19,10 @@ from typing import Any
 from reconciler.model.repository import BlobId, CommitFact, CommitId, History
 from reconciler.model.trails import Landed, Trail
 from reconciler.repo.clone import Clone
+from reconciler.repo.differences import RawChange
 from reconciler.repo.history import HistoryReader, reader
 from reconciler.repo.objects import SETTINGS, blob_at, decoded, read_blob, subtree
-from reconciler.repo.rawlog import RawChange, split_log
+from reconciler.repo.rawlog import split_log
 from reconciler.repo.trailers import SIGNATURE
 from reconciler.repo.transport import BrokenClone
 

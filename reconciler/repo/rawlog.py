@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from reconciler.repo.differences import RawChange
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import BrokenClone
-
-
-@dataclass(frozen=True, slots=True)
-class RawChange:
-    """One path of a commit's diff as git prints it."""
-
-    path: bytes
-    modes: tuple[bytes, bytes]
-    ids: tuple[str, str]
 
 
 def split_log(output: bytes) -> Iterator[tuple[str, list[RawChange]]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.codes import Code
-from reconciler.errors import Blocked, Conflict
+from reconciler.errors import Blocked, Conflict, Usage
 
 
 def lost_race(where: str) -> Conflict:
@@ -35,4 +37,15 @@ def shallow(where: str) -> Blocked:
         f"{Code.SHALLOW}: the repository is shallow; holds and releases need its history",
         where=where,
         hint="`git fetch --unshallow` there, or `fetch-depth: 0` in CI",
+    )
+
+
+def no_branch(where: str, branch: str, others: Sequence[str]) -> Usage:
+    """A repository without the branch that was asked for; `others` are refs of those it has."""
+    names = [name.removeprefix("refs/heads/") for name in others]
+    shown = ", ".join(ascii(name)[1:-1][:60] for name in names[:5])
+    return Usage(
+        f"there is no branch {branch}; there are {shown}",
+        where=where,
+        hint="name one with --branch, or create it",
     )

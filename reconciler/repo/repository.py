@@ -16,17 +16,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
-from reconciler.errors import ReconcileError, Unavailable, Usage
+from reconciler.errors import ReconcileError, Unavailable
 from reconciler.model.repository import BlobId, CommitDraft, CommitId, Head, History
+from reconciler.model.updates import Changes
 from reconciler.repo.attribution import Judge
 from reconciler.repo.blobs import Blobs
 from reconciler.repo.children import Ended
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.commits import Author, Signer, build_chain
-from reconciler.repo.history import HistoryReader
 from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
 from reconciler.repo.paths import PathReader, Paths
-from reconciler.repo.refusals import lost_race, refused, shallow
+from reconciler.repo.refusals import lost_race, no_branch, refused, shallow
 from reconciler.repo.remote import (
     Credentials,
     Remote,
@@ -37,6 +37,7 @@ from reconciler.repo.remote import (
 )
 from reconciler.repo.requests import Branches, Trust
 from reconciler.repo.signing import Verifier
+from reconciler.repo.since import Follower
 from reconciler.repo.trailers import ACCEPTED_REWIND, accepted_rewinds
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
 from reconciler.repo.trees import RevisionReader, Revisions
@@ -131,6 +132,19 @@ class Repository:
             lambda: self._history.read(self._clone, self._tip, self._keys)
         )
 
+    def since(self, base: CommitId) -> Changes | None:
+        """What the fetched tip has beyond `base`, a tip that this or `history` was asked for.
+
+        `None` where all must be read anew: no continuation, other settings or keys, or a merge
+        that only the remote can explain. The files of `base` are not kept any longer.
+        """
+        found: Changes | None = self._healing(
+            lambda: self._history.since(self._clone, base, self._tip, self._keys)
+        )
+        if self._head is not None and self._head.commit != self._tip:
+            self._head = None
+        return found
+
     def trust(self, keys: tuple[str, ...]) -> None:
         """Judge commits by these keys of the settings from now on. Raises Usage."""
         check_public_keys(keys)
@@ -211,7 +225,8 @@ class Repository:
             raise lost_race(self._address.url)
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, plan_digest, now)
-        tip = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        made = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        tip: CommitId = made.tip
         if tip == base:
             return base
         with self._clone.lock() as lock:
@@ -221,6 +236,7 @@ class Repository:
             self._clone.set_tip(self._ref, tip)
             self._git.tidy(lock)
         self._tip = tip
+        self._history.remember(made.made)
         return tip
 
     def branches(self) -> Branches:
@@ -320,14 +336,8 @@ class Repository:
 
     def _unborn(self, others: tuple[str, ...]) -> CommitId:
         """An empty remote is a beginning; one without the branch is a slip of the pen."""
-        names = [name.removeprefix("refs/heads/") for name in others]
-        if names:
-            shown = ", ".join(ascii(name)[1:-1][:60] for name in names[:5])
-            raise Usage(
-                f"there is no branch {self.remote.branch}; there are {shown}",
-                where=self._address.url,
-                hint="name one with --branch, or create it",
-            )
+        if others:
+            raise no_branch(self._address.url, self.remote.branch, others)
         with suppress(*BROKEN):
             self._clone.set_tip(self._ref, UNBORN)
         return UNBORN
@@ -365,16 +375,15 @@ class Repository:
         """Drop what was read from a clone that is no more."""
         self._head = None
         judge = Judge(self._verifier)
-        self._history = HistoryReader(self._git, judge, self._folder, self._blobs)
+        self._history = Follower(self._git, judge, self._folder, self._blobs)
 
     def _read_head(self) -> Head:
         if not self._tip:
             return Head(commit=UNBORN, files={})
         repo = self._clone.repo
         tree = subtree(repo, repo[self._tip].tree, self._folder)
-        return Head(
-            commit=self._tip, files=HeadReader(repo, self._blobs.bring).read(tree)
-        )
+        files = HeadReader(repo, self._blobs.bring).read(tree)
+        return Head(commit=self._tip, files=files)
 
     def full_id(self, commit: str) -> str | None:
         """The whole id of a commit that the clone has, from at least seven digits."""

@@ -238,7 +238,7 @@ class Branches:
         base, expected = at
         made = build_chain(
             self._clone.repo, [draft], base, (self._author, self._trust.signer, *stamp)
-        )
+        ).tip
         self._move(branch, made, expected)
         return made
 

@@ -60,4 +60,5 @@ class SideBranch(Repository):
     ) -> CommitId:
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, "", now)
-        return self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        made = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        return made.tip

@@ -18,8 +18,9 @@ from typing import Any
 
 from reconciler.model.repository import CommitFact, CommitId
 from reconciler.repo.clone import Clone
+from reconciler.repo.differences import RawChange
 from reconciler.repo.objects import blob_at
-from reconciler.repo.rawlog import RawChange, split_log
+from reconciler.repo.rawlog import split_log
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import Git
 

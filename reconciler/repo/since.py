@@ -1,0 +1,192 @@
+"""What the tip has beyond a commit whose history was read: its files and its facts (does I/O).
+
+Up to a few commits are compared in Python, since starting git takes longer; what this process has
+pushed itself is not even compared. Whatever could change what older commits count for makes
+the answer `None`: then everything has to be read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from reconciler.model.repository import BlobId, CommitId, File, History
+from reconciler.model.updates import Changes
+from reconciler.repo.attribution import Judge
+from reconciler.repo.blobs import Blobs
+from reconciler.repo.clone import Clone
+from reconciler.repo.differences import RawChange, ReadTree, Unusual, differences
+from reconciler.repo.history import HistoryReader, Read
+from reconciler.repo.kept import on_first_parents
+from reconciler.repo.objects import SETTINGS, Repo, decoded, read_blob
+from reconciler.repo.rawlog import split_log
+from reconciler.repo.trailers import ABSENT
+from reconciler.repo.transport import Git
+
+_REGULAR = (b"100644", b"100755")
+_FEW = 20  # commits that are compared here
+_REMEMBERED = 16  # tips whose history was read
+
+Made = Mapping[str, tuple[RawChange, ...]]
+"""Commits that this process made, with what they change."""
+
+
+class Follower(HistoryReader):
+    """A history whose continuation can be told apart from what was known."""
+
+    def __init__(self, git: Git, judge: Judge, folder: str, blobs: Blobs) -> None:
+        super().__init__(git, judge, folder, blobs)
+        self._known: dict[tuple[str, tuple[str, ...]], bool] = {}
+        self._made: Made = {}
+
+    def read(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> History:
+        """As `HistoryReader.read`; the tip is one that `since` can start from."""
+        history = super().read(clone, tip, keys)
+        self._know(tip, keys, self._began)
+        return history
+
+    def remember(self, made: Made) -> None:
+        """What these commits change need not be found out; only the newest push is kept."""
+        self._made = made if len(made) <= _FEW else {}
+
+    def since(
+        self, clone: Clone, base: CommitId, tip: CommitId, keys: tuple[str, ...]
+    ) -> Changes | None:
+        """What `tip` has beyond `base`, a tip that `read` or this was asked for before.
+
+        `None` where all must be read again. Raises BrokenClone or one of BROKEN for a clone
+        that must be made again.
+        """
+        began = self._known.get((base, keys)) if base else None
+        if began is None:
+            return None
+        try:
+            found = self._between(clone, base, tip)
+        except Unusual:
+            return None
+        if found is None or any(map(self._matters, found.net)):
+            return None
+        raw = [each for each in found.commits if any(map(self._counts, each[1]))]
+        commits = tuple(self._commit(clone.repo, *each) for each in raw)
+        if any(each.asks is not None for each in commits) or _sets(commits):
+            return None
+        first = len(commits) if began else self._first_signed(commits, keys)
+        facts = tuple(self._judged(commits, first, keys))
+        files = dict(self._files(clone.repo, found.net))
+        self._know(tip, keys, first > 0 or began)
+        return Changes(base=base, tip=tip, files=files, commits=facts)
+
+    def _know(self, tip: str, keys: tuple[str, ...], began: bool) -> None:
+        self._known[tip, keys] = began
+        while len(self._known) > _REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+    def _between(self, clone: Clone, base: str, tip: str) -> _Found | None:
+        """The commits after `base` with whole diffs, newest first; `None` beside its line."""
+        repo = clone.repo
+        names = _line(repo, base, tip)
+        if names is not None:
+            read = _trees(repo)
+            few = [(name, self._changes(repo, name, read)) for name in names]
+            return _Found(few, _composed(changes for _, changes in reversed(few)))
+        if not on_first_parents(repo, tip, base):
+            return None
+        many = list(split_log(self._git.log([tip, f"^{base}"], self._paths())))
+        ends = [str(repo[each].tree_id) for each in (base, tip)]
+        return _Found(many, differences(_trees(repo), *ends))
+
+    def _changes(self, repo: Repo, name: str, read: ReadTree) -> list[RawChange]:
+        if name in self._made:
+            return list(self._made[name])
+        commit = repo[name]
+        parent = repo[commit.parent_ids[0]]
+        return differences(read, str(parent.tree_id), str(commit.tree_id))
+
+    def _counts(self, change: RawChange) -> bool:
+        return self._touches(change.path)
+
+    def _matters(self, change: RawChange) -> bool:
+        """Settings, and names that two readers could understand differently."""
+        if not self._touches(change.path):
+            return False
+        below = decoded(change.path).removeprefix(self._prefix)
+        plain = change.path.decode("utf-8", "replace") == decoded(change.path)
+        odd = any(part in ("", ".", "..") for part in below.split("/"))
+        return odd or not plain or below.split("/", 1)[0] == SETTINGS
+
+    def _first_signed(self, commits: tuple[Read, ...], keys: tuple[str, ...]) -> int:
+        """Where commits are still old enough to be judged by digest: as `_first_key`."""
+        for index in range(len(commits) - 1, -1, -1):
+            claim = commits[index].claim
+            if keys and claim is not None and self._judge.signed(claim, keys):
+                return index + 1
+        return 0
+
+    def _files(
+        self, repo: Repo, net: Iterable[RawChange]
+    ) -> Iterator[tuple[str, File | None]]:
+        ours = [each for each in net if self._touches(each.path)]
+        self._blobs.bring(each.ids[1] for each in ours if each.modes[1] in _REGULAR)
+        for each in ours:
+            path = decoded(each.path).removeprefix(self._prefix)
+            if (
+                "/" in path
+            ):  # a file that is named like a folder of ours is none of ours
+                yield path, _file(repo, each)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Commits with their whole diffs, newest first, and what all of them changed together."""
+
+    commits: list[tuple[str, list[RawChange]]]
+    net: list[RawChange]
+
+
+def _line(repo: Repo, base: str, tip: str) -> list[str] | None:
+    """The first parents from the tip down to `base`, without it; `None` where it is not near."""
+    names: list[str] = []
+    at = tip
+    while at != base:
+        parents = repo[at].parent_ids
+        names.append(at)
+        if not parents or len(names) > _FEW:
+            return None
+        at = str(parents[0])
+    return names
+
+
+def _trees(repo: Repo) -> ReadTree:
+    """Reads trees; two commits in a row share one."""
+    odb = repo.odb
+    return lru_cache(maxsize=64)(lambda name: bytes(odb.read(name)[1]))
+
+
+def _composed(found: Iterable[list[RawChange]]) -> list[RawChange]:
+    """What several changes are together, the oldest first."""
+    total: dict[bytes, RawChange] = {}
+    for changes in found:
+        for each in changes:
+            before = total.get(each.path, each)
+            modes = (before.modes[0], each.modes[1])
+            total[each.path] = RawChange(each.path, modes, (before.ids[0], each.ids[1]))
+    return [
+        each
+        for each in total.values()
+        if each.modes[0] != each.modes[1] or each.ids[0] != each.ids[1]
+    ]
+
+
+def _sets(commits: Iterable[Read]) -> bool:
+    """Whether settings were written, also if they are now as they were before."""
+    changes = (change for each in commits for change in each.fact.changes)
+    return any(change.path == SETTINGS for change in changes)
+
+
+def _file(repo: Repo, change: RawChange) -> File | None:
+    mode, blob = change.modes[1], change.ids[1]
+    if blob == ABSENT:
+        return None
+    data = read_blob(repo.odb, blob) if mode in _REGULAR else b""
+    return File(blob=BlobId(blob), data=data, mode=int(mode, 8))

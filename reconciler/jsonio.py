@@ -44,6 +44,11 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH) -> object:
     return value
 
 
+def values(data: bytes) -> int:
+    """At most so many values a JSON text has, but for one: what it could cost to parse it."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import ssl
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
 from reconciler import jsonio
+from reconciler.fairness import Pace, Shares
 from reconciler.kubeconfig import Credentials
 from reconciler.kubeerrors import (
     KubeError,
@@ -35,17 +29,35 @@ from reconciler.kubeerrors import (
     TooLarge,
     status_failure,
 )
+from reconciler.kubesession import (
+    open_session,
+    server_certificate_names,
+    transport_failure,
+)
 from reconciler.model.clusters import Why
-from reconciler.paging import Limits, Reading
+from reconciler.paging import Limits, Reading, Spent
+from reconciler.weight import weight
 
 T = TypeVar("T")
 Json = Mapping[str, Any]
 
-__all__ = ["KubeApi", "KubeError", "Limits", "NotFound", "Rejected"]
+__all__ = [
+    "KubeApi",
+    "KubeError",
+    "Limits",
+    "NotFound",
+    "Rejected",
+    "Spent",
+    "server_certificate_names",
+]
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,63}\Z")
 _ERROR_BYTES = 64 * 1024
+# About what an answer costs on a small machine; only the order of magnitude matters.
+_SECONDS_PER_REQUEST = 0.001
+_SECONDS_PER_BYTE = 5e-9
+_SECONDS_PER_VALUE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +70,41 @@ class _Request:
     accept: str = "application/json"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed(Generic[T]):
+    """A whole list, the opaque resourceVersion that a watch of it starts from, and its bytes."""
+
+    items: tuple[T, ...]
+    version: str
+    size: int
+
+
 class KubeApi:
     """Requests to one API server as one user; use it as an async context manager.
 
-    `name` is what messages call the server. All methods raise KubeError.
+    `name` is what messages call the server. Who reads several servers in one event loop gives
+    all of them the same `shares`. All methods raise KubeError.
     """
 
     def __init__(
-        self, credentials: Credentials, *, name: str, limits: Limits | None = None
+        self,
+        credentials: Credentials,
+        *,
+        name: str,
+        limits: Limits | None = None,
+        shares: Shares | None = None,
     ) -> None:
         self.credentials = credentials
         self.name = name
         self.limits = limits or Limits()
+        self.pace = Pace(shares=shares or Shares())
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        try:
-            with _certificate_file(self.credentials) as file:
-                rest = _Rest(_configuration(self.credentials, file, self.limits))
-        except (ssl.SSLError, ValueError):
-            what = "the CA or the client certificate in the credentials is not PEM"
-            raise KubeError(what, self.name, why=Why.UNREADABLE) from None
-        self._session = rest.open()
+        self._session = open_session(
+            self.credentials, name=self.name, limits=self.limits, pace=self.pace
+        )
+        self.pace.begin()
         return self
 
     async def __aexit__(
@@ -89,6 +114,7 @@ class KubeApi:
         trace: TracebackType | None,
     ) -> None:
         if self._session is not None:
+            self.pace.end()
             await self._session.close()
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
@@ -101,22 +127,35 @@ class KubeApi:
         convert: Callable[[Json], T],
         *,
         accept: str = "application/json",
+        spent: Spent | None = None,
     ) -> tuple[T, ...]:
+        """All items of a collection: `listed` for whoever does not watch."""
+        return (await self.listed(path, convert, accept=accept, spent=spent)).items
+
+    async def listed(
+        self,
+        path: str,
+        convert: Callable[[Json], T],
+        *,
+        accept: str = "application/json",
+        spent: Spent | None = None,
+    ) -> Listed[T]:
         """All items of a collection, in the server's order, each through `convert`.
 
         Whole or an error: pages of one resourceVersion, no continue token twice, within the
-        limits. Raw objects go page by page, so that they do not pile up. `convert` may raise
-        ValueError for an item whose identity is broken.
+        limits, which count what `spent` has already. Raw objects go page by page, so that they
+        do not pile up. `convert` may raise ValueError for an item whose identity is broken.
         """
+        where = f"{self.name}: GET {path}"
+        reading = Reading(where=where, limits=self.limits, spent=spent or Spent())
         items: list[T] = []
-        async for page in self._pages(path, accept):
-            if len(items) + len(page) > self.limits.items:
-                raise self._broken(path, f"more than {self.limits.items} items")
-            try:
-                items.extend(map(convert, page))
-            except ValueError as exc:
-                raise self._broken(path, str(exc), Why.UNREADABLE) from None
-        return tuple(items)
+        while not reading.done:
+            data = await self._page(reading, path, accept)
+            await self._turn(data)
+            items.extend(_converted(reading, data, convert))
+            del data
+        version, size = reading.version, reading.total_bytes
+        return Listed(items=tuple(items), version=version, size=size)
 
     async def json_patch(self, path: str, operations: Sequence[Json]) -> Json:
         """Apply a JSON patch (RFC 6902). Raises Rejected when a `test` fails."""
@@ -141,34 +180,44 @@ class KubeApi:
         """Create one object in the collection at `path`. Raises Rejected if it exists."""
         return await self._json(_Request(method="POST", path=path, body=body))
 
-    async def _pages(self, path: str, accept: str) -> AsyncIterator[Sequence[Json]]:
-        reading = Reading(where=f"{self.name}: GET {path}", limits=self.limits)
-        while not reading.done:
+    async def _page(self, reading: Reading, path: str, accept: str) -> bytes:
+        """The next page as it came; fewer objects are asked for while it is too large."""
+        while True:
             params = {"limit": str(reading.page_items)}
             if reading.token:
                 params["continue"] = reading.token
             request = _Request(method="GET", path=path, params=params, accept=accept)
             try:
                 data = await self._answer(request, reading.where)
+                reading.check_values(jsonio.values(data))
             except TooLarge:
                 # Objects may have a megabyte each: fewer of them at a time.
                 if reading.page_items == 1:
                     raise
                 reading.page_items = max(1, reading.page_items // 10)
                 continue
-            yield reading.page(_object(data, reading.where), len(data))
+            return data
 
-    def _broken(self, path: str, what: str, why: Why = Why.INCOMPLETE) -> KubeError:
-        return KubeError(what, f"{self.name}: GET {path}", why=why)
+    async def _turn(self, data: bytes) -> None:
+        """Wait until it is our turn to parse: that cannot be interrupted."""
+        seconds = len(data) * _SECONDS_PER_BYTE
+        seconds += jsonio.values(data) * _SECONDS_PER_VALUE
+        await self.pace.turn(seconds)
 
     async def _json(self, request: _Request) -> Json:
         where = f"{self.name}: {request.method} {request.path}"
-        return _object(await self._answer(request, where), where)
+        data = await self._answer(request, where)
+        if jsonio.values(data) > self.limits.object_values:
+            what = f"the answer has more than {self.limits.object_values} values"
+            raise KubeError(what, where, why=Why.INCOMPLETE)
+        await self._turn(data)
+        return _object(data, where)
 
     async def _answer(self, request: _Request, where: str) -> bytes:
         """The body of a successful answer; each failure of the transport has its `Why`."""
         seconds = self.limits.request_seconds
         answered = False
+        await self.pace.turn(_SECONDS_PER_REQUEST)
         try:
             async with asyncio.timeout(seconds), self._send(request) as answer:
                 answered = True
@@ -177,7 +226,7 @@ class KubeApi:
             what = f"no whole answer within {seconds:g} s"
             raise KubeError(what, where, why=Why.TIMEOUT) from None
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            what, why = _transport_failure(exc, answered)
+            what, why = transport_failure(exc, answered)
             raise KubeError(what, where, why=why) from None
 
     def _send(self, request: _Request) -> Any:
@@ -201,17 +250,6 @@ class KubeApi:
         )
 
 
-class _Rest(RESTClientObject):
-    """The session of `kubernetes.aio`, used without its `request`.
-
-    That one follows redirects, credentials included, and reads bodies without a limit.
-    """
-
-    def open(self) -> aiohttp.ClientSession:
-        self.pool_manager = self._create_pool_manager()
-        return self.pool_manager
-
-
 def object_path(version: str, plural: str, namespace: str, name: str) -> str:
     """`/apis/<group>/<version>/namespaces/...`; `v1` is the core group. Raises ValueError."""
     parts = ["namespaces", namespace] if namespace else []
@@ -222,61 +260,17 @@ def object_path(version: str, plural: str, namespace: str, name: str) -> str:
     return f"{root}{version}/{'/'.join(quote(part, safe='') for part in parts)}"
 
 
-async def server_certificate_names(
-    host: str, port: int, *, ca: str, server_name: str = "", seconds: float = 10.0
-) -> tuple[str, ...] | None:
-    """DNS names and IP addresses in a server's certificate, sorted; `None`: not known.
-
-    Only a handshake: no credentials are sent. `server_name` is asked for by SNI, since a
-    server may have a certificate per name. The chain must lead to `ca` (PEM, empty: the
-    system's); the name is not checked, it is what we want to know.
-    """
+def _converted(
+    reading: Reading, data: bytes, convert: Callable[[Json], T]
+) -> tuple[T, ...]:
+    """What is kept of a page; nothing raw outlives the call."""
+    page = reading.page(_object(data, reading.where), len(data))
     try:
-        context = ssl.create_default_context(cadata=ca or None)
-        context.check_hostname = False
-        async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=server_name or host
-            )
-    except (OSError, ValueError, TimeoutError):
-        return None
-    certificate = writer.get_extra_info("peercert") or {}
-    writer.transport.abort()
-    names = (value for _, value in certificate.get("subjectAltName", ()))
-    return tuple(sorted({name.lower() for name in names}))
-
-
-def _configuration(
-    credentials: Credentials, certificate: str | None, limits: Limits
-) -> Configuration:
-    configuration = Configuration(
-        host=credentials.server,
-        ca_cert_data=credentials.ca or None,
-        cert_file=certificate,
-        tls_server_name=credentials.tls_server_name or None,
-    )
-    configuration.client_session_kwargs = {
-        "trust_env": False,
-        "auto_decompress": False,
-        "cookie_jar": aiohttp.DummyCookieJar(),
-        "timeout": aiohttp.ClientTimeout(
-            total=limits.request_seconds, sock_connect=limits.connect_seconds
-        ),
-    }
-    return configuration
-
-
-@contextmanager
-def _certificate_file(credentials: Credentials) -> Iterator[str | None]:
-    """OpenSSL takes a client certificate from a file only; it lives as long as the load."""
-    if not credentials.client_certificate:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix="wharfinger-") as folder:
-        path = Path(folder) / "client.pem"
-        path.touch(mode=0o600)
-        path.write_text(f"{credentials.client_certificate}\n{credentials.client_key}")
-        yield str(path)
+        found = tuple(map(convert, page))
+    except ValueError as exc:
+        raise reading.broken(str(exc), Why.UNREADABLE) from None
+    reading.keep(sum(map(weight, found)))
+    return found
 
 
 def _object(data: bytes, where: str) -> Json:
@@ -317,26 +311,3 @@ async def _reason(answer: aiohttp.ClientResponse) -> str:
         return ""
     reason = value.get("reason") if isinstance(value, dict) else None
     return reason if isinstance(reason, str) and _REASON.match(reason) else ""
-
-
-def _transport_failure(exc: Exception, answered: bool) -> tuple[str, Why]:
-    """What happened in our own words: an exception's can hold what the server sent."""
-    match exc:
-        case aiohttp.ClientConnectorCertificateError():
-            cause = exc.certificate_error
-            detail = getattr(cause, "verify_message", "") or "not valid"
-            return f"its certificate is not trusted ({detail})", Why.UNREACHABLE
-        case aiohttp.ClientSSLError():
-            return "the TLS handshake failed", Why.UNREACHABLE
-        case aiohttp.ClientConnectorDNSError():
-            return "its name does not resolve", Why.UNREACHABLE
-        case aiohttp.ClientConnectorError():
-            # asyncio's own words hold addresses; with several there is no one number.
-            number = exc.os_error.errno
-            detail = os.strerror(number) if number else "no address answers"
-            return f"no connection ({detail})", Why.UNREACHABLE
-        case aiohttp.ClientResponseError() | ValueError():
-            return "the answer is no HTTP", Why.UNREADABLE
-    if answered:
-        return "the answer was cut off", Why.INCOMPLETE
-    return "the connection was closed without an answer", Why.UNREACHABLE

@@ -40,7 +40,11 @@ PURE_ROOMS = (
     *("names", "ports", "headers", "settings", "errors", "codes", "check"),
 )
 # Pure themselves, for the sake of one library or one look at the environment named there.
-NEARLY_PURE = {"yamlio": {"io"}, "repo.remote": {"os", "pathlib"}}
+NEARLY_PURE = {
+    "yamlio": {"io"},
+    "repo.remote": {"os", "pathlib"},
+    "weight": {"sys"},  # the size of a value
+}
 IMPURE = (
     *(
         "aiohttp",
@@ -60,12 +64,12 @@ IMPURE = (
 IMPURE_CALLS = ("now", "utcnow", "today", "fromtimestamp")
 IMPURE_NAMES = ("open", "print", "input", "exec", "eval", "breakpoint")
 HOMES = {
-    "aiohttp": ("kube",),
+    "aiohttp": ("kube", "kubesession"),
     "click": ("cli",),
     "cel_expr_python": ("policies",),
     "envoy": ("envoysync", "envoyadmin"),
     "jsonpatch": ("writeback",),
-    "kubernetes": ("kube", "observe"),
+    "kubernetes": ("kubesession", "observe"),
     "prometheus_client": ("metrics",),
     "pydantic": ("settings", "settings_file", "settings_types"),
     "pygit2": ("repo",),

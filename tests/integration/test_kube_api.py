@@ -284,7 +284,7 @@ def test_a_list_of_pages_has_a_limit_in_bytes(made: Made) -> None:
         number = int(request.query.get("continue", "0"))
         return page([thing("x", padding="x" * KIB)], str(number + 1))
 
-    limits = Limits(list_bytes=20 * KIB)
+    limits = Limits(received_bytes=20 * KIB)
     assert f"{20 * KIB} bytes" in str(failure(made, serve, limits=limits))
 
 

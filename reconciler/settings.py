@@ -266,6 +266,24 @@ class Watch(_Model):
         return self
 
 
+class ClusterLimits(_Model):
+    """What reading one cluster's API server may cost; over it the cluster is unknown.
+
+    `objects` counts each list, `mebibytes` what all of its objects take in memory.
+    """
+
+    deadline: Duration = timedelta(minutes=2)
+    objects: Annotated[int, Field(ge=1, strict=True)] = 100_000
+    mebibytes: Annotated[int, Field(ge=1, strict=True)] = 48
+
+
+class ReadingLimits(_Model):
+    """What clusters may cost; `deadline` is for reading all of them."""
+
+    deadline: Duration = timedelta(minutes=5)
+    cluster: ClusterLimits = ClusterLimits()
+
+
 class Platform(_Model):
     """Where gateways and the engine are looked at: a kubeconfig context or `in-cluster`."""
 
@@ -297,6 +315,7 @@ class Settings(_Model):
     guards: Guards = Guards()
     release: Release = Release()
     watch: Watch = Watch()
+    limits: ReadingLimits = ReadingLimits()
     signing: Signing = Signing()
 
     def gateway(self, name: str) -> Gateway | None:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from reconciler.fairness import Shares
 from reconciler.kube import (
     METADATA_ONLY,
     KubeApi,
     KubeError,
+    Limits,
     NotFound,
     server_certificate_names,
 )
@@ -35,11 +37,11 @@ from reconciler.model.clusters import (
 )
 from reconciler.names import is_cluster_name
 from reconciler.observe import parse
+from reconciler.observe.lanes import Lanes
+from reconciler.paging import Spent
 from reconciler.settings import ApiMode, Inventory, Settings
 
 ISTIO_GROUP = "/apis/networking.istio.io"
-SECONDS_PER_CLUSTER = 120.0
-AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,32 +90,52 @@ async def read_servers(
     found: Sequence[Server | ClusterView], settings: Settings
 ) -> tuple[ClusterView, ...]:
     """Views of all clusters, in parallel; never raises for one of them."""
-    slots = asyncio.Semaphore(AT_ONCE)
+    lanes, shares = Lanes(), Shares()
+    whole = settings.limits.deadline.total_seconds()
+    until = asyncio.get_running_loop().time() + whole
 
     async def one(server: Server | ClusterView) -> ClusterView:
         if isinstance(server, ClusterView):
             return server
-        async with slots:
-            return await _view(server, settings)
+        try:
+            async with asyncio.timeout_at(until), lanes.place():
+                return await _view(server, settings, shares)
+        except TimeoutError:
+            return _late(server.entry, f"the {whole:g} s for all clusters")
 
     return tuple(await asyncio.gather(*map(one, found)))
 
 
-async def _view(server: Server, settings: Settings) -> ClusterView:
+def limits(settings: Settings) -> Limits:
+    """What one cluster may cost, as the client of its API understands it."""
+    cluster = settings.limits.cluster
+    return Limits(items=cluster.objects, kept_bytes=cluster.mebibytes * 1024 * 1024)
+
+
+async def _view(server: Server, settings: Settings, shares: Shares) -> ClusterView:
     entry, credentials = server.entry, server.credentials
+    seconds = settings.limits.cluster.deadline.total_seconds()
+    most = limits(settings)
     try:
-        async with asyncio.timeout(SECONDS_PER_CLUSTER):
-            async with KubeApi(credentials, name=entry.name) as api:
+        async with asyncio.timeout(seconds):
+            async with KubeApi(
+                credentials, name=entry.name, limits=most, shares=shares
+            ) as api:
                 cluster_id, objects = await _read(api)
             names = await _certificate_names(entry, credentials, settings)
     except KubeError as exc:
         return ClusterView(entry=entry, objects=exc.unknown())
     except TimeoutError:
-        message = f"{entry.name}: not read within {SECONDS_PER_CLUSTER:g} s"
-        unknown = Unknown(why=Why.TIMEOUT, message=message)
-        return ClusterView(entry=entry, objects=unknown)
+        return _late(entry, f"{seconds:g} s")
     known = replace(entry, cluster_id=cluster_id, certificate_names=names)
     return ClusterView(entry=known, objects=objects)
+
+
+def _late(entry: ClusterEntry, within: str) -> ClusterView:
+    unknown = Unknown(
+        why=Why.TIMEOUT, message=f"{entry.name}: not read within {within}"
+    )
+    return ClusterView(entry=entry, objects=unknown)
 
 
 async def _certificate_names(
@@ -137,16 +159,18 @@ async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
     """
     cluster_id = await _identity(api)
     istio = await _istio(api)
+    spent = Spent()
     services, core, nodes, rules = await _all(
-        api.list(f"{istio.path}/virtualservices", parse.virtual_service),
-        api.list("/api/v1/services", parse.service),
-        api.list("/api/v1/nodes", parse.node),
-        _rules(api, istio),
+        api.list(f"{istio.path}/virtualservices", parse.virtual_service, spent=spent),
+        api.list("/api/v1/services", parse.service, spent=spent),
+        api.list("/api/v1/nodes", parse.node, spent=spent),
+        _rules(api, istio, spent),
     )
-    pods = await _pods(api) if parse.needs_pods(services) else None
+    pods = await _pods(api, spent) if parse.needs_pods(services) else None
     slices = await api.list(
         "/apis/discovery.k8s.io/v1/endpointslices",
         lambda body: parse.endpoint_slice(body, pods),
+        spent=spent,
     )
     if await _identity(api) != cluster_id:
         what = "another cluster answered before the lists were whole"
@@ -214,21 +238,26 @@ async def _istio(api: KubeApi) -> _Istio:
     raise KubeError(what, api.name, why=Why.NO_CRD)
 
 
-async def _rules(api: KubeApi, istio: _Istio) -> tuple[DestinationRule, ...]:
+async def _rules(
+    api: KubeApi, istio: _Istio, spent: Spent
+) -> tuple[DestinationRule, ...]:
     """Without their CRD there are no subsets, and only a unit that names one is rejected."""
     if not istio.rules:
         return ()
-    return await api.list(f"{istio.path}/destinationrules", parse.destination_rule)
+    path = f"{istio.path}/destinationrules"
+    return await api.list(path, parse.destination_rule, spent=spent)
 
 
-async def _pods(api: KubeApi) -> parse.PodLabels | None:
+async def _pods(api: KubeApi, spent: Spent) -> parse.PodLabels | None:
     """Labels of all pods; `None` when we may not list them.
 
     One tenant's wish makes them necessary, and must not make the cluster unknown where the
     platform does not grant them: then that unit is rejected, which changes nothing served.
     """
     try:
-        found = await api.list("/api/v1/pods", parse.pod_labels, accept=METADATA_ONLY)
+        found = await api.list(
+            "/api/v1/pods", parse.pod_labels, accept=METADATA_ONLY, spent=spent
+        )
     except KubeError as exc:
         if exc.why is Why.FORBIDDEN:
             return None

@@ -1,0 +1,1 @@
+"""Hostile API servers, healthy ones beside them, and a process that observes both."""

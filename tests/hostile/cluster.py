@@ -1,0 +1,93 @@
+"""A healthy cluster: the answers of a faithful, small API server, pages included; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tests.kubeserver import Answer, Request, ok, status
+
+ISTIO = "/apis/networking.istio.io/v1"
+SYSTEM = "/api/v1/namespaces/kube-system"
+LISTS = {
+    "virtualservices": f"{ISTIO}/virtualservices",
+    "destinationrules": f"{ISTIO}/destinationrules",
+    "services": "/api/v1/services",
+    "nodes": "/api/v1/nodes",
+    "endpointslices": "/apis/discovery.k8s.io/v1/endpointslices",
+    "pods": "/api/v1/pods",
+}
+Body = dict[str, Any]
+
+
+def metadata(name: str, namespace: str = "shop") -> Body:
+    """Metadata as large as a real object's, with managed fields."""
+    fields = {f"f:{key}": {} for key in ("metadata", "spec", "status", "annotations")}
+    managed = {"manager": "kubectl", "operation": "Apply", "fieldsV1": fields}
+    return {
+        "name": name,
+        "namespace": namespace,
+        "uid": f"uid-{namespace}-{name}",
+        "resourceVersion": "5",
+        "generation": 1,
+        "annotations": {"wharfinger.dev/expose": "tcp"},
+        "managedFields": [managed, managed],
+    }
+
+
+def virtual_service(name: str) -> Body:
+    """An exposed VirtualService with one TCP route."""
+    destination = {"host": name, "port": {"number": 5432}}
+    spec = {"hosts": [name], "tcp": [{"route": [{"destination": destination}]}]}
+    return {"metadata": metadata(name), "spec": spec}
+
+
+def service(name: str) -> Body:
+    """A NodePort Service."""
+    port = {"port": 5432, "nodePort": 30001, "protocol": "TCP"}
+    spec = {"type": "NodePort", "selector": {"app": name}, "ports": [port]}
+    return {"metadata": metadata(name), "spec": spec, "status": {"loadBalancer": {}}}
+
+
+def node(number: int) -> Body:
+    """A node that is ready."""
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
+    address = {"type": "InternalIP", "address": f"10.1.0.{number}"}
+    said = {"conditions": [ready], "addresses": [address]}
+    return {"metadata": metadata(f"node-{number}", ""), "status": said}
+
+
+class Cluster:
+    """One cluster; called with a request, it answers. `asked` counts the requests."""
+
+    def __init__(self, uid: str, routes: int = 20, page_items: int = 500) -> None:
+        names = [f"db-{number}" for number in range(routes)]
+        self.uid = uid
+        self.page_items = page_items
+        self.asked = 0
+        self.lists: dict[str, list[Body]] = {kind: [] for kind in LISTS}
+        self.lists["virtualservices"] = [virtual_service(name) for name in names]
+        self.lists["services"] = [service(name) for name in names]
+        self.lists["nodes"] = [node(number) for number in range(1, 4)]
+
+    def __call__(self, request: Request) -> Answer:
+        self.asked += 1
+        if request.path == SYSTEM:
+            return ok({"kind": "Namespace", "metadata": {"uid": self.uid}})
+        if request.path == ISTIO:
+            served = [{"name": name} for name in ("virtualservices", "destinationrules")]  # fmt: skip
+            return ok({"kind": "APIResourceList", "resources": served})
+        for kind, path in LISTS.items():
+            if request.path == path:
+                return self.list(request, self.lists[kind])
+        return status(404, "NotFound")
+
+    def list(self, request: Request, found: Sequence[Body]) -> Answer:
+        """One page; the continue token is the number of the next object."""
+        first = int(request.query.get("continue", "0"))
+        last = first + min(int(request.query.get("limit", "500")), self.page_items)
+        said: Body = {"resourceVersion": "77"}
+        if last < len(found):
+            said |= {"continue": str(last), "remainingItemCount": len(found) - last}
+        items = list(found[first:last])
+        return ok({"kind": "List", "apiVersion": "v1", "metadata": said, "items": items})  # fmt: skip

@@ -1,0 +1,80 @@
+"""Serves clusters until stdin ends: `python -m tests.hostile.serving FOLDER healthy|hostile`.
+
+The first line of stdout says where each one listens; for each line of stdin a line follows with
+the number of requests that each one got. FOLDER holds the CA and the certificate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from tests.hostile.cluster import Cluster
+from tests.hostile.evils import HOSTILE_UID, Evil, evils
+from tests.kubeserver import Answer, Handler, Request, Server, running
+from tests.stack.certificates import Authority, Issued
+
+HEALTHY = tuple(f"c{number:02}" for number in range(20))
+CANARY = "canary"
+
+
+class Hostile:
+    """A healthy cluster but for one answer."""
+
+    def __init__(self, evil: Evil) -> None:
+        self.evil = evil
+        self.rest = Cluster(HOSTILE_UID)
+
+    def __call__(self, request: Request) -> Answer:
+        if request.path == self.evil.path:
+            return self.evil.answer(request)
+        return self.rest(request)
+
+
+def healthy() -> dict[str, Handler]:
+    """The clusters beside the hostile one."""
+    return {name: Cluster(uid(name)) for name in HEALTHY}
+
+
+def uid(name: str) -> str:
+    """The id of a healthy cluster."""
+    return f"uid-{name}"
+
+
+async def serve(issued: Issued, authority: Authority, kind: str) -> None:
+    """Run until stdin ends."""
+    made = (authority, issued)
+    async with AsyncExitStack() as stack:
+
+        async def start(handler: Handler) -> Server:
+            return await stack.enter_async_context(running(made, handler))
+
+        servers = {CANARY: await start(Cluster("uid-canary"))}
+        handlers: Mapping[str, Handler] = healthy()
+        if kind == "hostile":
+            all_of_them = evils(servers[CANARY].port, uid(HEALTHY[0]))
+            handlers = {name: Hostile(evil) for name, evil in all_of_them.items()}
+        for name, handler in handlers.items():
+            servers[name] = await start(handler)
+        print(json.dumps({name: each.port for name, each in servers.items()}), flush=True)  # fmt: skip
+        while await asyncio.to_thread(sys.stdin.readline):
+            asked = {name: len(each.requests) for name, each in servers.items()}
+            connected = {f"{name}/connections": each.connections for name, each in servers.items()}  # fmt: skip
+            print(json.dumps({**asked, **connected}), flush=True)
+
+
+def main() -> None:
+    """Serve what the arguments say."""
+    folder, kind = Path(sys.argv[1]), sys.argv[2]
+    authority = Authority.__new__(Authority)
+    authority.cert = folder / "ca.crt"
+    issued = Issued(cert=folder / "server-1.crt", key=folder / "server-1.key")
+    asyncio.run(serve(issued, authority, kind))
+
+
+if __name__ == "__main__":
+    main()

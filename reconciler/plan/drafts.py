@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
+from typing import TypeVar
 
 from reconciler.errors import Exit
 from reconciler.model.plans import Op, Plan, Row
@@ -26,6 +28,7 @@ from reconciler.settings import Gateway, under_review
 
 ONE_COMMIT_PER_UNIT_BELOW = 200
 _GENERATIONS = 1000  # units of one commit whose generation is told: messages stay short
+K = TypeVar("K", str, UnitId)
 _OP_ORDER = {op: index for index, op in enumerate(Op)}
 
 
@@ -214,21 +217,29 @@ def _joint_drafts(world: World, writes: Sequence[UnitWrite]) -> Iterable[CommitD
 
 
 def _unit_drafts(writes: Sequence[UnitWrite], verb: str) -> Iterable[CommitDraft]:
-    units = {write.unit for write in writes}
+    units = _grouped(writes, lambda each: each.unit)
     if len(units) < ONE_COMMIT_PER_UNIT_BELOW:
-        for unit in sorted(units):
-            yield _draft([each for each in writes if each.unit == unit])
+        for _, mine in units:
+            yield _draft(mine)
         return
-    for cluster in sorted({unit.cluster for unit in units}):
-        mine = [each for each in writes if each.unit.cluster == cluster]
+    for cluster, mine in _grouped(writes, lambda each: each.unit.cluster):
         count = len({each.unit for each in mine})
         yield _draft(mine, f"{verb} {count} routes of cluster {cluster}")
 
 
 def _address_drafts(writes: Sequence[UnitWrite]) -> Iterable[CommitDraft]:
-    for cluster in sorted({write.unit.cluster for write in writes}):
-        mine = [each for each in writes if each.unit.cluster == cluster]
+    for cluster, mine in _grouped(writes, lambda each: each.unit.cluster):
         yield _draft(mine, f"Follow the addresses of cluster {cluster}")
+
+
+def _grouped(
+    writes: Sequence[UnitWrite], key: Callable[[UnitWrite], K]
+) -> list[tuple[K, list[UnitWrite]]]:
+    """Writes of one key together, in order of the keys."""
+    found: dict[K, list[UnitWrite]] = {}
+    for each in writes:
+        found.setdefault(key(each), []).append(each)
+    return sorted(found.items(), key=itemgetter(0))
 
 
 def _draft(writes: Sequence[UnitWrite], subject: str = "") -> CommitDraft:

@@ -12,7 +12,7 @@ from reconciler.model.clusters import (
     Service,
     VirtualService,
 )
-from reconciler.model.repository import CommitFact, CommitId, File
+from reconciler.model.repository import Aside, CommitFact, CommitId, File, nothing_aside
 
 Object = VirtualService | Service | Node | EndpointSlice | DestinationRule
 
@@ -45,10 +45,11 @@ class Changes:
     """What the branch has beyond a commit that we knew and that is an ancestor on first parents.
 
     `files` are our paths whose content differs, with what is there now (`None`: nothing).
-    `commits` are the new facts, newest first.
+    `commits` are the new facts, newest first; `aside` is that of the tip's history.
     """
 
     base: CommitId
     tip: CommitId
     files: Mapping[str, File | None]
     commits: tuple[CommitFact, ...]
+    aside: Aside = nothing_aside

@@ -9,6 +9,7 @@ not go on from what is known, a wish file that a person broke.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.ledger import Touch, counts, is_ledger, touches
 from reconciler.model.repository import CommitId, File, Head, History
@@ -47,17 +48,16 @@ class Index:
         """HEAD as the planner wants it; its files go on with this index."""
         return Head(commit=self.commit, files=self.files)
 
-    def advance(self, changes: Changes, history: History) -> frozenset[UnitId] | None:
+    def advance(self, changes: Changes) -> frozenset[UnitId] | None:
         """Go on to the tip of `changes`; returns the units that it concerns.
 
-        `history` is the one of that tip. `None` when only a new index can tell, this one is
+        `None` when only a new index can tell, this one is
         then of no use.
         """
         if changes.base != self.commit or _SETTINGS in changes.files:
             return None
         concerned = self._units_about(changes.files)
         self._take(changes)
-        self.history = history
         paths = {*changes.files, *(c.path for f in changes.commits for c in f.changes)}
         for path in sorted(paths | self._doubtful):
             self._look(path)
@@ -80,6 +80,11 @@ class Index:
                 trail = self.touched.setdefault(change.path, [])
                 trail.insert(0, Touch(commit=fact, change=change))
         self.commit = changes.tip
+        self.history = replace(
+            self.history,
+            commits=changes.commits + self.history.commits,
+            aside=changes.aside,
+        )
 
     def scope(self, units: Iterable[UnitId]) -> frozenset[UnitId]:
         """The units and all that must be looked at with them."""

@@ -75,7 +75,10 @@ class Follower(HistoryReader):
         facts = tuple(self._judged(commits, first, keys))
         files = dict(self._files(clone.repo, found.net))
         self._know(tip, keys, first > 0 or began)
-        return Changes(base=base, tip=tip, files=files, commits=facts)
+        if found.is_line and self._sides is not None and self._sides[0] == (base, keys):
+            self._sides = ((tip, keys), self._sides[1])  # no merge, no other side
+        aside = self._aside(clone, tip, keys)
+        return Changes(base=base, tip=tip, files=files, commits=facts, aside=aside)
 
     def _know(self, tip: str, keys: tuple[str, ...], began: bool) -> None:
         self._known[tip, keys] = began
@@ -89,12 +92,14 @@ class Follower(HistoryReader):
         if names is not None:
             read = _trees(repo)
             few = [(name, self._changes(repo, name, read)) for name in names]
-            return _Found(few, _composed(changes for _, changes in reversed(few)))
+            is_line = all(len(repo[name].parent_ids) == 1 for name in names)
+            net = _composed(changes for _, changes in reversed(few))
+            return _Found(few, net, is_line)
         if not on_first_parents(repo, tip, base):
             return None
         many = list(split_log(self._git.log([tip, f"^{base}"], self._paths())))
         ends = [str(repo[each].tree_id) for each in (base, tip)]
-        return _Found(many, differences(_trees(repo), *ends))
+        return _Found(many, differences(_trees(repo), *ends), False)
 
     def _changes(self, repo: Repo, name: str, read: ReadTree) -> list[RawChange]:
         if name in self._made:
@@ -138,10 +143,14 @@ class Follower(HistoryReader):
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Commits with their whole diffs, newest first, and what all of them changed together."""
+    """Commits with their whole diffs, newest first, and what all of them changed together.
+
+    `is_line` is true where none of them is a merge.
+    """
 
     commits: list[tuple[str, list[RawChange]]]
     net: list[RawChange]
+    is_line: bool
 
 
 def _line(repo: Repo, base: str, tip: str) -> list[str] | None:

@@ -85,7 +85,7 @@ class Kept:
             commits=tuple(reversed(new)),
         )
         self.known = len(self.bench.commits)
-        found = self.index.advance(changes, history_of(self.bench))
+        found = self.index.advance(changes)
         if found is None:
             self.index = Index(now, history_of(self.bench))
         return found
@@ -151,6 +151,7 @@ def facts(index: Index) -> list[object]:
         heads.broken,
         index.records,
         index.renderer,
+        index.history.commits,
         index.commit,
     ]
     for each in (ledger.live, ledger.routes, heads.wishes, heads.exposures):

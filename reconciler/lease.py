@@ -43,6 +43,11 @@ class Place:
         """Seconds between looks, of the holder and of those who wait."""
         return min(2.0, self.seconds / 5)
 
+    @property
+    def patience(self) -> float:
+        """Seconds that a look may take: a connection that hangs must not hide a change."""
+        return max(1.0, self.seconds / 3)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Record:
@@ -104,11 +109,13 @@ class Lease:
                 async with self._connect() as api:
                     until = self._clock() + _REOPEN
                     while self._clock() < until:
-                        await self.look(api)
+                        async with asyncio.timeout(self._place.patience):
+                            await self.look(api)
                         await asyncio.sleep(self._place.every)
-            except ReconcileError as exc:
+            except (ReconcileError, TimeoutError) as exc:
                 does = "this process goes on" if self.held else "this process waits"
-                self._say("the lease cannot be seen or written", error=str(exc), so=does)
+                error = str(exc) or "no answer in time"
+                self._say("the lease cannot be seen or written", error=error, so=does)
             await asyncio.sleep(self._place.every)
 
     async def look(self, api: KubeApi) -> None:

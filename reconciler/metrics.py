@@ -44,6 +44,7 @@ LEVEL = Gauge(
     ["gateway", "level"],
 )
 REQUESTS = Gauge("wharfinger_requests", "Pull requests of the last pass.", ["step"])
+LEADS = Gauge("wharfinger_leads", "1 while this process holds its Lease.")
 KINDS = Total(
     "wharfinger_passes_by_kind", "Passes made: of all or of a slice.", ["kind"]
 )

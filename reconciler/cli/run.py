@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 
 import click
 
 from reconciler import metrics
+from reconciler.cli.leading import leading, lease_options
 from reconciler.cli.options import Target, option, pass_options, repository_options
 from reconciler.cli.passes import PassFlags
 from reconciler.cli.report_output import Telling
@@ -22,6 +24,7 @@ from reconciler.settings import Settings
 @click.command("run")
 @repository_options
 @pass_options
+@lease_options
 @option(
     "--interval",
     type=click.FloatRange(min=0.5),
@@ -64,19 +67,21 @@ def command(
     )
     if flags["metrics_port"]:
         metrics.serve(int(str(flags["metrics_port"])))
-    raise click.exceptions.Exit(asyncio.run(_run(target, orders)))
+    raise click.exceptions.Exit(asyncio.run(_run(target, orders, flags)))
 
 
-async def _run(target: Target, orders: Orders) -> Exit:
+async def _run(target: Target, orders: Orders, flags: Mapping[str, object]) -> Exit:
     def watch(settings: Settings) -> Watching:
         return Polling(settings, orders.interval)
 
+    repository = target.open()
     means = Means(
-        repository=target.open(),
+        repository=repository,
         proving=target.open(),
         watch=watch,
         passes=Worker("passes"),
         proofs=Worker("proofs"),
+        lead=leading(target, repository, (), flags),
     )
     loop = Loop(means, orders)
     for number in (signal.SIGTERM, signal.SIGINT):

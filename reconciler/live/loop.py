@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler import metrics
 from reconciler.errors import Exit, ReconcileError, worst
 from reconciler.live.agenda import Agenda, Key
+from reconciler.live.lead import Alone, Lead
 from reconciler.live.looking import SecondLooks
 from reconciler.live.lookout import Lookout, Watching
 from reconciler.live.patience import changes_by_itself
@@ -71,6 +72,7 @@ class Means:
     watch: Callable[[Settings], Watching]
     passes: Works
     proofs: Works
+    lead: Lead = field(default_factory=Alone)
     now: Callable[[], datetime] = _now
     chance: Callable[[], float] = random.random
 
@@ -101,6 +103,7 @@ class Loop:
 
     async def run(self) -> Exit:
         """Passes until stopped (then 0) or until so many were made (then the last one's code)."""
+        self._means.lead.start(self._led)
         try:
             while not self._stop.is_set() and not self._enough():
                 await self._unless_stopped(self._turn())
@@ -109,6 +112,7 @@ class Loop:
                 await self._unless_stopped(self._proofs.finish())
         finally:
             await self._close()
+            await self._means.lead.close()
         return Exit.DONE if self._stop.is_set() else self._code
 
     def _enough(self) -> bool:
@@ -145,6 +149,9 @@ class Loop:
             await self._begin()
             return
         self._lookout.check()
+        if not self._means.lead.held:
+            await self._stand_by()
+            return
         self._looks.start(settings.guards.grace, self._means.now())
         now, agenda = self._time(), self._agenda
         due = agenda.due(now)
@@ -157,6 +164,20 @@ class Loop:
             await self._fetch()
         else:
             await self._rest(settings)
+
+    def _led(self) -> None:
+        """This process leads from now on, or does not any more."""
+        metrics.LEADS.set(1 if self._means.lead.held else 0)
+        self._agenda.everything(self._time())
+        self._wake.set()
+
+    async def _stand_by(self) -> None:
+        """Another process works: keep the clone and the watches fresh, and wait."""
+        now = self._time()
+        if self._agenda.fetch_at <= now:
+            await self._fetch()
+        else:
+            await self._sleep(self._agenda.fetch_at - now)
 
     async def _rest(self, settings: Settings) -> None:
         """Wait until something is due or something happens."""

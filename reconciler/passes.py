@@ -32,10 +32,12 @@ async def _observe(settings: Settings, only: frozenset[str] | None) -> Snapshot:
 class Eyes:
     """How a pass sees clusters and the clock; by default it reads both itself.
 
-    `observe` gives a snapshot of all clusters or of those named, complete or unknown each.
+    `observe` gives a snapshot of all clusters or of those named, complete or unknown each;
+    `afresh` is one that begins now.
     """
 
     observe: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
+    afresh: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
     now: Callable[[], datetime] = _now
 
 
@@ -61,10 +63,14 @@ class PassOptions:
 
 @dataclass(slots=True)
 class Memory:
-    """What a process remembers between passes; losing it only costs time, never safety."""
+    """What a process remembers between passes; losing it only costs time, never safety.
+
+    What is seen of clusters is at least as new as what the branch had at `followed`.
+    """
 
     looks: Looks = field(default_factory=Looks)
     pushed: CommitId | None = None
+    followed: CommitId | None = None
     seen: Seen = field(default_factory=dict)
     refusals: Refusals = field(default_factory=dict)
 

@@ -1,8 +1,8 @@
 """Composes one pass: observe -> claim -> plan -> render -> commit.
 
 This is the one place that reads the clock, waits, and retries. A push that lost the race is
-planned again against the new HEAD, ports included, without observing again; a branch that
-people share is never forced and never rebased.
+planned again against the new HEAD, ports included, without observing again but for clusters of
+which another reconciler said something; a branch that people share is never forced or rebased.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from reconciler.claim import claim
 from reconciler.codes import Code
 from reconciler.errors import Blocked, Conflict, ReconcileError, Usage
+from reconciler.freshness import clusters_of_others
 from reconciler.heads import served_addresses
 from reconciler.ledger import touches
 from reconciler.log import log
@@ -100,7 +101,7 @@ async def one_pass(
         return _frozen(head, frozen)
     settings = settings_at(head)
     work = _Pass(repository, options, memory, eyes)
-    await work.observe(settings)
+    await work.observe(head, settings)
     planned = await work.plan(head, settings)
     rounds = settings.guards.confirmations - 1
     while rounds > 0 and _must_look_again(planned, options):
@@ -160,8 +161,10 @@ class _Pass:
         self._known: frozenset[str] | None = None  # clusters of the first HEAD
         self._requests: Requests | None = None
 
-    async def observe(self, settings: Settings) -> None:
-        """See all clusters of the pass."""
+    async def observe(self, head: Head, settings: Settings) -> None:
+        """See all clusters of the pass; own eyes see them after HEAD was fetched."""
+        if self._eyes is OWN_EYES:
+            self._memory.followed = head.commit
         self._snapshot = await self._eyes.observe(settings, self._options.only)
         self._seen_at = self._eyes.now()
 
@@ -205,17 +208,37 @@ class _Pass:
         """Observe the clusters whose objects are missing once more."""
         self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
         again = frozenset(unit.cluster for unit in result.plan.unconfirmed)
-        fresh = await self._eyes.observe(settings, again)
+        self._take(await self._eyes.observe(settings, again))
         self._seen_at = self._eyes.now()
+        self._repository.fetch()
+
+    def _take(self, fresh: Snapshot) -> None:
         views = {view.entry.name: view for view in self._snapshot.clusters}
         views.update({view.entry.name: view for view in fresh.clusters})
         self._snapshot = replace(
             self._snapshot, clusters=tuple(views[name] for name in sorted(views))
         )
-        self._repository.fetch()
+
+    async def _catch_up(self, head: Head, settings: Settings) -> None:
+        """Look again at clusters of which another reconciler knew more than we saw."""
+        seen, self._memory.followed = self._memory.followed, head.commit
+        if seen is None or seen == head.commit:
+            return
+        commits = self._repository.history(settings.signing.keys).commits
+        behind = clusters_of_others(commits, seen, None)
+        if self._options.only is not None:
+            behind &= self._options.only
+        if behind:
+            log.info("another process was here", clusters=len(behind))
+            try:
+                self._take(await self._eyes.afresh(settings, behind))
+            except ReconcileError:
+                self._memory.followed = seen
+                raise
 
     async def plan(self, head: Head, settings: Settings) -> PassResult:
         """Claim and plan the snapshot against a HEAD and, under review, open requests."""
+        await self._catch_up(head, settings)
         if not under_review(settings):
             return await self._plan(head, settings)
         self._requests = look(self._repository, settings, self._scope(head))
@@ -313,6 +336,7 @@ class _Pass:
             made.drafts, made.base, made.digest, self._eyes.now()
         )
         log.info("commit pushed", commit=commit, changes=len(made.drafts))
+        self._memory.followed = commit
         self._repository.fetch()
         return replace(
             result,

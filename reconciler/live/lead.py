@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
+
+from reconciler.model.repository import CommitId
+
+SETTLED = (
+    60.0  # seconds after which a watch has surely told what a commit was made from
+)
 
 
 class Lead(Protocol):
@@ -28,3 +35,23 @@ class Alone:
 
     async def close(self) -> None:
         """There is nothing to give back."""
+
+
+class Tips:
+    """The tips that who stands by has seen, and which of them is old enough to be known.
+
+    Whoever begins to lead looks again at the clusters of commits after that one, not at all that
+    changed while somebody else led.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, CommitId]] = deque()
+
+    def note(self, now: float, tip: CommitId) -> CommitId | None:
+        """Note what was fetched; the newest tip that is settled."""
+        if not self._seen or self._seen[-1][1] != tip:
+            self._seen.append((now, tip))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - SETTLED:
+            self._seen.popleft()
+        at, oldest = self._seen[0]
+        return oldest if at <= now - SETTLED else None

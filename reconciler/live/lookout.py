@@ -115,7 +115,19 @@ class Lookout:
             kept = (view for view in snapshot.clusters if view.entry.name in only)
             return Snapshot(clusters=tuple(kept), failures=snapshot.failures)
 
-        return Eyes(observe=seen, now=self._now)
+        loop, watcher = asyncio.get_running_loop(), self._following()
+
+        async def afresh(wanted: Settings, only: frozenset[str] | None) -> Snapshot:
+            # A watcher lives in the loop's thread; passes have one of their own.
+            if settings is None or only is None or not _same(settings, wanted):
+                return await observe(wanted, only=only)
+            again = watcher.look_again(only)
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(again, loop))
+            fresh = watcher.snapshot()
+            kept = (view for view in fresh.clusters if view.entry.name in only)
+            return Snapshot(clusters=tuple(kept), failures=fresh.failures)
+
+        return Eyes(observe=seen, afresh=afresh, now=self._now)
 
     async def look_again(self, cluster: str) -> datetime | None:
         """List a cluster anew; when that began, `None` when it cannot be read."""

@@ -22,7 +22,7 @@ from typing import Any
 from reconciler import metrics
 from reconciler.errors import Exit, ReconcileError, worst
 from reconciler.live.agenda import Agenda, Key
-from reconciler.live.lead import Alone, Lead
+from reconciler.live.lead import Alone, Lead, Tips
 from reconciler.live.looking import SecondLooks
 from reconciler.live.lookout import Lookout, Watching
 from reconciler.live.patience import changes_by_itself
@@ -88,6 +88,7 @@ class Loop:
         self._looks = SecondLooks(self._lookout, memory.looks, self._looked)
         self._proofs = Proofs(means.proving, means.proofs, memory, orders.write_back)
         self._room = Room()
+        self._tips = Tips()
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
         self._tip = CommitId("")
         self._last: PassResult | None = None
@@ -217,7 +218,9 @@ class Loop:
 
         async def job() -> Settings:
             self._means.repository.fetch()
-            return settings_at(self._means.repository.head())
+            head = self._means.repository.head()
+            self._memory.followed = head.commit  # what is watched is newer than that
+            return settings_at(head)
 
         try:
             settings = await self._means.passes.do(job)
@@ -251,6 +254,9 @@ class Loop:
         else:
             if tip != self._tip:
                 self._agenda.moved(self._time())
+            if not self._means.lead.held:
+                settled = self._tips.note(self._time(), tip)
+                self._memory.followed = settled or self._memory.followed
         self._agenda.fetched(self._time())
 
     async def _pass(self, *, whole: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -85,3 +86,38 @@ def test_two_passes_of_the_same_directory_make_the_commits_once(
     log = first.git("log", "--format=%s", "main", at=first.remote).splitlines()
     assert len(log) == len(set(log))
     assert first.reconcile().plan["changes"] == []
+
+
+# The first push waits inside the server until the file `go` is there.
+HOOK = """#!/bin/sh
+cd "$(dirname "$0")/../.."
+if mkdir first 2>/dev/null; then
+  touch waiting
+  while [ ! -e go ]; do sleep 0.05; done
+fi
+"""
+
+
+def test_a_late_pass_takes_back_nothing_that_it_has_not_seen(tmp_path: Path) -> None:
+    """It looked before there was `news` and before `carts` changed; another pass knew more."""
+    place = Ingress(root=tmp_path).start()
+    place.expose("eu1", "carts")
+    hook = place.remote / "hooks" / "pre-receive"
+    hook.write_text(HOOK)
+    hook.chmod(0o755)
+    late = Ingress(root=tmp_path, environment={"XDG_CACHE_HOME": str(tmp_path / "late")})  # fmt: skip
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(late.reconcile)
+        while not (tmp_path / "waiting").exists():
+            assert not running.done(), running.result().err
+            time.sleep(0.02)
+        place.expose("eu1", "news")
+        place.expose("eu1", "carts", annotations={"wharfinger.dev/request-port": "20042"})  # fmt: skip
+        assert place.reconcile().code == 0
+        tip = place.tip()
+        (tmp_path / "go").touch()
+        done = running.result()
+    assert done.code == 0, done.err
+    assert "lost the race" in done.err
+    assert place.tip() == tip
+    assert place.reconcile().plan["changes"] == []

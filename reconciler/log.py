@@ -4,27 +4,62 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
-
-import structlog
+from dataclasses import dataclass
+from typing import Any, TextIO
 
 from reconciler.printable import one_line, without_secrets
-
-log: Any = structlog.get_logger()
 
 _LONGEST = 2000
 # A value under such a key is never shown, whoever logs it.
 _SECRET_KEYS = ("authorization", "cookie", "password", "secret", "token")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """How logs shall look, until the first one is written."""
+
+    level: int
+    as_json: bool
+    stream: TextIO
+
+
+class _Log:
+    """structlog's logger, loaded with the first line: a pass without a word is quicker."""
+
+    def __init__(self) -> None:
+        self.wanted: _Wanted | None = None
+        self._logger: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        import structlog
+
+        if self.wanted is not None:
+            wanted, self.wanted = self.wanted, None
+            _configure(wanted)
+        self._logger = self._logger or structlog.get_logger()
+        return getattr(self._logger, name)
+
+
+log: Any = _Log()
+
+
 def configure(
     *, verbose: bool = False, json_lines: bool | None = None, quiet: bool = False
 ) -> None:
     """Send logs to stderr; `json_lines` `None` means JSON unless stderr is a terminal."""
-    as_json = not sys.stderr.isatty() if json_lines is None else json_lines
+    log.wanted = _Wanted(
+        level=40 if quiet else 10 if verbose else 20,
+        as_json=not sys.stderr.isatty() if json_lines is None else json_lines,
+        stream=sys.stderr,
+    )
+
+
+def _configure(wanted: _Wanted) -> None:
+    import structlog
+
     renderer: Any = (
         structlog.processors.JSONRenderer(sort_keys=True)
-        if as_json
+        if wanted.as_json
         else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
@@ -34,10 +69,8 @@ def configure(
             harmless,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            40 if quiet else 10 if verbose else 20
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(wanted.level),
+        logger_factory=structlog.PrintLoggerFactory(wanted.stream),
     )
 
 

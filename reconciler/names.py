@@ -14,6 +14,7 @@ from reconciler.model.units import UnitId
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
+API_VERSION = "wharfinger.dev/v1alpha1"  # of our own documents
 RESERVED_CLUSTERS = frozenset({"all"})  # holds/all.yaml
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from reconciler.names import API_VERSION as API_VERSION
 from reconciler.settings_types import (
     ClusterName,
     Count,
@@ -27,8 +28,6 @@ from reconciler.settings_types import (
     Ranges,
     Text,
 )
-
-API_VERSION = "wharfinger.dev/v1alpha1"
 
 
 class Renderer(StrEnum):

@@ -12,11 +12,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import yaml
-from ruamel.yaml import YAML as _RoundTrip
-from ruamel.yaml.error import YAMLError as _RoundTripError
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 64
@@ -255,41 +254,38 @@ def dump_all(values: Sequence[object]) -> str:
 
 
 def _emit(value: object, indent: int, lines: list[str], lead: str) -> None:
-    pad = " " * indent
-    if isinstance(value, Mapping) and value:
+    start = lead or " " * indent
+    if isinstance(value, dict) and value:
         for key, item in value.items():
-            _emit_entry(lead or pad, scalar(str(key)) + ":", item, indent, lines)
-            lead = ""
+            _emit_entry(start + _text(str(key)) + ":", item, indent, lines)
+            start = " " * indent
     elif isinstance(value, (list, tuple)) and value:
         for item in value:
-            start = (lead or pad) + "- "
-            if isinstance(item, (Mapping, list, tuple)) and item:
-                _emit(item, indent + 2, lines, start)
+            if isinstance(item, (dict, list, tuple)) and item:
+                _emit(item, indent + 2, lines, start + "- ")
             else:
-                lines.append(start + scalar(item))
-            lead = ""
+                lines.append(f"{start}- {scalar(item)}")
+            start = " " * indent
+    elif isinstance(value, Mapping) and value:
+        _emit(dict(value), indent, lines, lead)
     else:
-        lines.append((lead or pad) + scalar(value))
+        lines.append(start + scalar(value))
 
 
-def _emit_entry(
-    start: str, key: str, item: object, indent: int, lines: list[str]
-) -> None:
-    if (isinstance(item, Mapping) and item) or (
-        isinstance(item, (list, tuple)) and item
-    ):
-        lines.append(start + key)
+def _emit_entry(key: str, item: object, indent: int, lines: list[str]) -> None:
+    if isinstance(item, str):  # nearly all of them
+        lines.append(f"{key} {_text(item)}")
+    elif isinstance(item, (dict, list, tuple, Mapping)) and item:
+        lines.append(key)
         _emit(item, indent + 2, lines, "")
     else:
-        lines.append(f"{start}{key} {scalar(item)}")
+        lines.append(f"{key} {scalar(item)}")
 
 
 def scalar(value: object) -> str:
     """A scalar (or an empty collection) in one line; text is quoted unless plainly safe."""
     if isinstance(value, str):
-        if _SAFE.match(value) and value.lower() not in _MAGIC:
-            return value
-        return _WIDE.sub(lambda wide: f"\\U{ord(wide[0]):08x}", _quoted(value))
+        return _text(value)
     if value is None or isinstance(value, (bool, int)):
         return json.dumps(value)
     if isinstance(value, Mapping):
@@ -297,6 +293,14 @@ def scalar(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "[]"
     raise TypeError(f"{type(value).__name__} has no canonical spelling")
+
+
+# Keys and fixed values come again with every object; texts of tenants pass through.
+@lru_cache(maxsize=1 << 12)
+def _text(value: str) -> str:
+    if _SAFE.match(value) and value.lower() not in _MAGIC:
+        return value
+    return _WIDE.sub(lambda wide: f"\\U{ord(wide[0]):08x}", _quoted(value))
 
 
 # Where documents begin and end: such a line is never part of a value.
@@ -327,9 +331,12 @@ _INDENTED = re.compile(r"^( *)[^\s#-][^#\n]*:[ ]*(?:#.*)?\r?\n( *)- ", re.MULTIL
 
 def edit(data: bytes) -> list[Any]:
     """Documents for in-place editing, comments and order kept. Raises Unreadable."""
+    # Loaded here: only write-back and people's commands edit.
+    from ruamel.yaml.error import YAMLError
+
     try:
         return list(_round_trip().load_all(_decode(data)))
-    except _RoundTripError as exc:
+    except YAMLError as exc:
         raise Unreadable(str(exc).splitlines()[0][:200]) from exc
 
 
@@ -345,8 +352,10 @@ def edited(documents: Sequence[Any], like: bytes = b"") -> bytes:
     return out.getvalue().encode()
 
 
-def _round_trip() -> _RoundTrip:
-    parser = _RoundTrip(typ="rt")
+def _round_trip() -> Any:
+    from ruamel.yaml import YAML
+
+    parser = YAML(typ="rt")
     parser.preserve_quotes = True
     parser.width = 1 << 16
     return parser

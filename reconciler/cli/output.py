@@ -11,8 +11,8 @@ import click
 
 from reconciler.cli.options import NO_COLOR
 from reconciler.markdown import table
+from reconciler.names import API_VERSION
 from reconciler.printable import one_line
-from reconciler.settings import API_VERSION
 
 if TYPE_CHECKING:
     from rich.console import Console

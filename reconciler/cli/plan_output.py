@@ -10,8 +10,8 @@ from typing import Any
 from reconciler.codes import Code
 from reconciler.markdown import cell, table
 from reconciler.model.plans import WRITES, Op, Plan, Row
+from reconciler.names import API_VERSION
 from reconciler.printable import one_line
-from reconciler.settings import API_VERSION
 
 _SYMBOLS = {
     Op.CREATE: "+",

@@ -18,11 +18,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler import yamlio
 from tests import documents
 from tests.bench.__main__ import COMMAND, git, measure
+from tests.bench.ratio import Ratio, machine, table
 from tests.stack.documents import Document, Ref
 from tests.stack.kube import Cluster, ClusterSpec
 from tests.stack.stack import WORKLOAD_CRDS, Stack
@@ -120,23 +122,29 @@ def prepared(stack: Stack, number: int) -> list[Cluster]:
     return clusters
 
 
-def main() -> None:
-    """Measure both and print the rates."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--clusters", type=int, default=4)
-    asked = parser.parse_args()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Seconds: of the peer, to make our objects, until they have ports, and with write-back."""
+
+    theirs: float
+    creation: float
+    ours: float
+    whole: float
+
+
+def measured(count: int, number: int) -> Figures:
+    """Both sides on the same API servers. Raises SystemExit where ports are missing."""
     with tempfile.TemporaryDirectory() as name, Stack() as stack:
         folder = Path(name)
-        clusters = prepared(stack, asked.clusters)
-        peers = [node_port(f"s{number}") for number in range(asked.count)]
+        clusters = prepared(stack, number)
+        peers = [node_port(f"s{number}") for number in range(count)]
         theirs = create(clusters, SERVICES, peers)
         for cluster in clusters:
             cluster.empty(SPACE)
             cluster.api.call("POST", SERVICES, node_port("shared"))
-        made = [exposure(f"vs{number}") for number in range(asked.count)]
+        made = [exposure(f"vs{number}") for number in range(count)]
         creation = create(clusters, VIRTUAL_SERVICES, made)
-        remote = repository(folder, settings(clusters, asked.count, folder))
+        remote = repository(folder, settings(clusters, count, folder))
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         argv = [str(COMMAND), "reconcile", "--repo", str(remote), "--write-back", "off"]
         started = time.time()
@@ -144,16 +152,34 @@ def main() -> None:
         ours = float((folder / "pushed").read_text()) - started
         listed = git(remote, "ls-tree", "-r", "--name-only", "main", "ports/")
     ports = len(listed.splitlines())
-    if ports != asked.count:
-        raise SystemExit(f"{ports} ports in Git, {asked.count} expected")
-    print(f"{asked.count} in {asked.clusters} clusters       seconds       per second")
-    print(
-        f"NodePorts, {AT_ONCE} at once      {theirs:9.2f} {asked.count / theirs:16.0f}"
-    )
-    print(f"(VirtualServices made)    {creation:9.2f} {asked.count / creation:16.0f}")
-    print(f"ports in Git, cold pass   {ours:9.2f} {asked.count / ours:16.0f}")
-    print(f"(and written back)        {whole:9.2f} {asked.count / whole:16.0f}")
-    print(f"ratio of the rates: {theirs / ours:.1f}")
+    if ports != count:
+        raise SystemExit(f"{ports} ports in Git, {count} expected")
+    return Figures(theirs=theirs, creation=creation, ours=ours, whole=whole)
+
+
+def rows(count: int = 2000, clusters: int = 4) -> list[Ratio]:
+    """The rate of ports in Git to that of NodePorts."""
+    found = measured(count, clusters)
+    return [
+        Ratio(
+            what=f"{count} new exposures on {clusters} API servers to ports in Git, cold",
+            peer=f"the API servers' NodePorts, {AT_ONCE} connections",
+            ours=count / found.ours,
+            theirs=count / found.theirs,
+            unit="/s",
+            goal=10,
+            more=True,
+        )
+    ]
+
+
+def main() -> None:
+    """Measure both and print the rates."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--clusters", type=int, default=4)
+    asked = parser.parse_args()
+    print(f"{machine()}\n\n{table(rows(asked.count, asked.clusters))}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 FREE = 0.02
 """Seconds of work by which a server may be ahead of the others."""
-_RESTS = 9.0
-_LONGEST = 1.0
+_RESTS = 19.0
+_LONGEST = 5.0
 _RECENT = 0.25
 _STEP = 0.02
 _HALF_LIFE = 10.0

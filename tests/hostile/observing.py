@@ -1,10 +1,9 @@
 """Observes 20 healthy clusters and hostile ones, in a process of its own.
 
-    python -m tests.hostile.observing FOLDER [BEHAVIOUR[+BEHAVIOUR...] ...]
+    python -m tests.hostile.observing FOLDER BEHAVIOUR[+BEHAVIOUR...] ...
 
-One line of JSON for the healthy clusters alone, then one for each argument; without arguments
-each behaviour has a pass of its own. Memory is read from /proc, so that it is this process's
-own; the servers run in two other processes.
+One line of JSON for the healthy clusters alone, then one for each argument. Memory is read from
+/proc, so that it is this process's own; the servers run in two other processes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
@@ -57,8 +56,9 @@ class Seen:
 class Servers:
     """A process that serves clusters."""
 
-    def __init__(self, folder: Path, kind: str) -> None:
-        argv = [sys.executable, "-m", "tests.hostile.serving", str(folder), kind]
+    def __init__(self, folder: Path, kind: str, routes: int) -> None:
+        module = "tests.hostile.serving"
+        argv = [sys.executable, "-m", module, str(folder), kind, str(routes)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True)
         self.ports = self._line()
@@ -81,9 +81,9 @@ class Servers:
 
 
 @contextmanager
-def both(folder: Path) -> Iterator[tuple[Servers, Servers]]:
-    """The healthy ones and the hostile ones."""
-    good, bad = Servers(folder, "healthy"), Servers(folder, "hostile")
+def both(folder: Path, routes: int) -> Iterator[tuple[Servers, Servers]]:
+    """The healthy ones, with so many routes each, and the hostile ones."""
+    good, bad = Servers(folder, "healthy", routes), Servers(folder, "hostile", routes)
     try:
         yield good, bad
     finally:
@@ -173,19 +173,16 @@ def one_pass(settings: Settings, behaviours: tuple[str, ...], base: float) -> Se
     )  # fmt: skip
 
 
-def passes(folder: Path, wanted: list[str]) -> Iterator[Seen]:
-    """Each pass as it ends: the healthy clusters alone three times, then the behaviours."""
+def passes(folder: Path, wanted: Sequence[str], routes: int = 20) -> Iterator[Seen]:
+    """Each pass as it ends, with the behaviours joined by `+`; empty: the healthy alone."""
     serving(folder)
-    with both(folder) as (good, bad):
+    with both(folder, routes) as (good, bad):
         healthy = {name: good.ports[name] for name in HEALTHY}
-        alone = kubeconfig(folder, healthy)
         for _ in range(2):
-            one_pass(alone, (), 0.0)
+            one_pass(kubeconfig(folder, healthy), (), 0.0)
         base = memory("VmRSS")
-        for _ in range(3):
-            yield one_pass(alone, (), base)
-        for group in wanted or [each for each in bad.ports if each != CANARY]:
-            names = tuple(group.split("+"))
+        for group in wanted:
+            names = tuple(filter(None, group.split("+")))
             before = bad.asked()
             hostile = {name: bad.ports[name] for name in names}
             # The hostile ones first, so that they have the first places.
@@ -199,7 +196,7 @@ def passes(folder: Path, wanted: list[str]) -> Iterator[Seen]:
 
 def main() -> None:
     """Print a line for each pass."""
-    for seen in passes(Path(sys.argv[1]), sys.argv[2:]):
+    for seen in passes(Path(sys.argv[1]), ["", *sys.argv[2:]]):
         print(json.dumps(asdict(seen)), flush=True)
 
 

@@ -1,4 +1,6 @@
-"""Serves clusters until stdin ends: `python -m tests.hostile.serving FOLDER healthy|hostile`.
+"""Serves clusters until stdin ends.
+
+    python -m tests.hostile.serving FOLDER healthy|hostile ROUTES
 
 The first line of stdout says where each one listens; for each line of stdin a line follows with
 the number of requests that each one got. FOLDER holds the CA and the certificate.
@@ -35,9 +37,9 @@ class Hostile:
         return self.rest(request)
 
 
-def healthy() -> dict[str, Handler]:
+def healthy(routes: int) -> dict[str, Handler]:
     """The clusters beside the hostile one."""
-    return {name: Cluster(uid(name)) for name in HEALTHY}
+    return {name: Cluster(uid(name), routes) for name in HEALTHY}
 
 
 def uid(name: str) -> str:
@@ -45,16 +47,15 @@ def uid(name: str) -> str:
     return f"uid-{name}"
 
 
-async def serve(issued: Issued, authority: Authority, kind: str) -> None:
+async def serve(made: tuple[Authority, Issued], kind: str, routes: int) -> None:
     """Run until stdin ends."""
-    made = (authority, issued)
     async with AsyncExitStack() as stack:
 
         async def start(handler: Handler) -> Server:
             return await stack.enter_async_context(running(made, handler))
 
         servers = {CANARY: await start(Cluster("uid-canary"))}
-        handlers: Mapping[str, Handler] = healthy()
+        handlers: Mapping[str, Handler] = healthy(routes)
         if kind == "hostile":
             all_of_them = evils(servers[CANARY].port, uid(HEALTHY[0]))
             handlers = {name: Hostile(evil) for name, evil in all_of_them.items()}
@@ -69,11 +70,11 @@ async def serve(issued: Issued, authority: Authority, kind: str) -> None:
 
 def main() -> None:
     """Serve what the arguments say."""
-    folder, kind = Path(sys.argv[1]), sys.argv[2]
+    folder, kind, routes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     authority = Authority.__new__(Authority)
     authority.cert = folder / "ca.crt"
     issued = Issued(cert=folder / "server-1.crt", key=folder / "server-1.key")
-    asyncio.run(serve(issued, authority, kind))
+    asyncio.run(serve((authority, issued), kind, routes))
 
 
 if __name__ == "__main__":

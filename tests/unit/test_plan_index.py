@@ -15,8 +15,9 @@ from reconciler.model.repository import CommitId, File, Head, History
 from reconciler.model.units import UnitId
 from reconciler.model.updates import Changes
 from reconciler.plan import Index, Inputs, plan_on
-from tests.planning import RENDER, Bench
+from tests.planning import RENDER, Bench, claims, wanted, wish
 from tests.planning import settings as wharf
+from tests.transferring import give
 from tests.unit.test_plan_transfer_properties import STEPS, World, act, observed, worlds
 
 GATEWAY = {
@@ -219,3 +220,36 @@ def test_going_on_with_commits_is_reading_everything_anew_and_slices_miss_nothin
         for step in steps:
             act(bench, step)
         meddle(bench, people)
+
+
+def test_a_transfer_that_is_taken_back_in_two_commits_counts_when_the_second_arrives() -> (
+    None
+):
+    """The port's file is as people want it first; its meaning changes with another file."""
+    made = wharf(gateways=[GATEWAY], guards=GUARD)
+    bench = Bench(settings=made)
+    kept = Kept(bench)
+    old = wanted(wish("a", cluster="eu1"))
+    new = wanted(wish("a", cluster="eu2"))
+    seen = [
+        claims(old, cluster="eu1", cluster_id="id-eu1"),
+        claims(cluster="eu2", cluster_id="id-eu2"),
+    ]
+    bench.run(*seen)
+    (path,) = [path for path in bench.files if path.startswith("ports/")]
+    before = dict(bench.files)
+    give(bench, int(path.split("/")[-1].removesuffix(".yaml")), "eu2/shop/a")
+    seen[1] = claims(new, cluster="eu2", cluster_id="id-eu2")
+    bench.run(*seen)
+    assert b"eu2" in bench.files[path]
+    bench.person({path: before[path]}, "Back, the port")
+    kept.advance()
+    manifests = {
+        name: before.get(name)
+        for name in {*bench.files, *before}
+        if name.startswith("manifests/") and bench.files.get(name) != before.get(name)
+    }
+    bench.person(manifests, "Back, the manifests")
+    assert kept.advance() is not None
+    assert facts(kept.index) == facts(Index(head_of(bench), history_of(bench)))
+    assert kept.index.ledger.at(path).owner.cluster == "eu1"  # type: ignore[union-attr]

@@ -165,6 +165,13 @@ class KubeApi:
             _Request(method="PATCH", path=path, body=body, content=content)
         )
 
+    async def merge_patch(self, path: str, body: Json) -> Json:
+        """Apply a JSON merge patch (RFC 7386). Raises NotFound, Rejected."""
+        content = "application/merge-patch+json"
+        return await self._json(
+            _Request(method="PATCH", path=path, body=body, content=content)
+        )
+
     async def apply(self, path: str, body: Json, *, manager: str) -> Json:
         """Server-side apply of one object, not forced. Raises Rejected on a conflict."""
         request = _Request(

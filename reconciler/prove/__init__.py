@@ -16,6 +16,7 @@ from reconciler.model.units import UnitId
 from reconciler.prove.checks import Dial, Evidence, Judged, is_removed, judge
 from reconciler.prove.connect import dial_all
 from reconciler.prove.sources import gather, revisions
+from reconciler.prove.views import Look, listing
 from reconciler.settings import Gateway, Settings
 from reconciler.settings import Proof as ProofSettings
 
@@ -38,17 +39,19 @@ async def prove(
     settings: Settings,
     content_at: ContentAt,
     seen: Seen,
+    look: Look = listing,
 ) -> tuple[Proof, ...]:
     """The verdict for every target, in their order.
 
     `content_at` gives blob ids of paths at a revision of our repository. `seen` remembers in
     this process what was reached by a connection, so that it is not dialled again and again.
+    `look` says how the platform cluster is read.
     """
     judged: dict[tuple[object, str], Judged] = {}
     for gateway in settings.gateways:
         mine = [each for each in targets if each.gateway == gateway.name]
         if mine:
-            evidence = await _evidence(gateway, settings)
+            evidence = await _evidence(gateway, settings, look)
             for target in mine:
                 judged[(target.unit, target.gateway)] = _judged(
                     target, gateway, evidence, content_at
@@ -60,7 +63,10 @@ async def prove(
 
 
 async def removed_applied(
-    units: Sequence[UnitId], settings: Settings, content_at: ContentAt
+    units: Sequence[UnitId],
+    settings: Settings,
+    content_at: ContentAt,
+    look: Look = listing,
 ) -> frozenset[UnitId]:
     """Those units that no gateway serves any more: an applied revision is without them.
 
@@ -69,7 +75,7 @@ async def removed_applied(
     gone: set[UnitId] = set()
     still: set[UnitId] = set()
     for gateway in settings.gateways if units else ():
-        evidence = await _evidence(gateway, settings)
+        evidence = await _evidence(gateway, settings, look)
         if isinstance(evidence, str):
             continue
         for unit in units:
@@ -79,7 +85,7 @@ async def removed_applied(
 
 
 async def applied_revisions(
-    settings: Settings, folders: Sequence[str]
+    settings: Settings, folders: Sequence[str], look: Look = listing
 ) -> tuple[str, ...]:
     """Commits that the engines report as applied of these folders, sorted.
 
@@ -88,21 +94,21 @@ async def applied_revisions(
     found: set[str] = set()
     for gateway in settings.gateways:
         mine = [each for each in folders if each.split("/")[1] == gateway.name]
-        if not mine or not isinstance(gateway.proof, ProofSettings):
+        if not mine:
             continue
         try:
-            found |= await revisions(gateway, gateway.proof, settings, mine)
+            found |= await revisions(gateway, settings, mine, look)
         except (KubeError, RefusedKubeconfig):
             continue
     return tuple(sorted(found))
 
 
-async def _evidence(gateway: Gateway, settings: Settings) -> Evidence | str:
+async def _evidence(gateway: Gateway, settings: Settings, look: Look) -> Evidence | str:
     """What the platform says of a gateway, or why it cannot be seen."""
     if not isinstance(gateway.proof, ProofSettings):
         return "no proof is set for the gateway"
     try:
-        return await gather(gateway, gateway.proof, settings)
+        return await gather(gateway, gateway.proof, settings, look)
     except (KubeError, RefusedKubeconfig) as exc:
         return f"the platform cannot be seen: {exc}"
 

@@ -53,8 +53,8 @@ def find_applications(
     return tuple(
         (application, index)
         for application in applications
-        if _is_named(application, globs)
-        for index, source in enumerate(_sources(application))
+        if is_named(application, globs)
+        for index, source in enumerate(sources(application))
         if _same_folder(source.get("path"), folder)
     )
 
@@ -66,26 +66,34 @@ def find_kustomizations(
     return tuple(
         each
         for each in kustomizations
-        if _is_named(each, globs)
+        if is_named(each, globs)
         and _same_folder((each.get("spec") or {}).get("path"), folder)
     )
 
 
-def _is_named(body: Json, globs: Sequence[str]) -> bool:
+def is_named(body: Json, globs: Sequence[str]) -> bool:
+    """Whether an object of an engine is among those that settings name as `namespace/glob`."""
     metadata = body.get("metadata") or {}
     name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     return any(fnmatch.fnmatchcase(name, glob) for glob in globs)
 
 
-def _sources(application: Json) -> list[Json]:
+def sources(application: Json) -> list[Json]:
+    """The sources of an Application, one or several."""
     spec = application.get("spec") or {}
     several = spec.get("sources") or []
     return list(several) if several else [spec.get("source") or {}]
 
 
 def _same_folder(path: object, folder: str) -> bool:
-    clean = str(path or "").strip("/").removeprefix("./").strip("/")
+    clean = clean_path(path)
     return clean == folder or clean.endswith(f"/{folder}")
+
+
+def clean_path(path: object) -> str:
+    """A folder as an engine's object spells it, without `./` and slashes around; empty: all."""
+    clean = str(path or "").strip("/").removeprefix("./").strip("/")
+    return "" if clean == "." else clean
 
 
 def argo_applied(application: Json, index: int) -> Applied:
@@ -132,7 +140,7 @@ def _compares_present_source(application: Json, sync: Json, index: int) -> bool:
         was = several[index] if index < len(several) else None
     else:
         was = compared.get("source")
-    now = _sources(application)[index]
+    now = sources(application)[index]
     return was is not None and all(
         (was.get(key) or "") == (now.get(key) or "")
         for key in ("repoURL", "path", "targetRevision")

@@ -1,6 +1,6 @@
 """Reads what Argo CD, Flux, gateways and `envoy-sync` say (does I/O).
 
-One list per kind and pass, whatever the number of units.
+One read per kind and look, whatever the number of units.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reconciler.kube import KubeApi, NotFound
-from reconciler.kubeconfig import in_cluster, load_kubeconfig
 from reconciler.prove import gateways
 from reconciler.prove.checks import Evidence
 from reconciler.prove.engines import (
@@ -24,15 +22,8 @@ from reconciler.prove.engines import (
     flux_applied,
 )
 from reconciler.prove.gateways import Platform
-from reconciler.settings import (
-    Gateway,
-    Proof,
-    Renderer,
-    Settings,
-)
-from reconciler.settings import (
-    Platform as PlatformSettings,
-)
+from reconciler.prove.views import Collection, Look, View
+from reconciler.settings import Gateway, Proof, Renderer, Settings
 
 Json = Mapping[str, Any]
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
@@ -50,7 +41,9 @@ _CLASSIC_KINDS = {
 }
 
 
-async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence | str:
+async def gather(
+    gateway: Gateway, proof: Proof, settings: Settings, look: Look
+) -> Evidence | str:
     """What the platform says of one gateway, or in words why nothing is looked at."""
     if proof.envoy_sync is not None:
         return _envoy_sync(Path(proof.envoy_sync), gateway, proof)
@@ -58,11 +51,11 @@ async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence
         return "no proof is set for the gateway"
     if settings.platform is None:
         return "no platform is set, so neither engine nor gateway can be seen"
-    async with platform_api(settings.platform) as api:
+    async with look(settings.platform) as view:
         applied, platform = await asyncio.gather(
-            _engine(api, proof), _platform(api, gateway)
+            engine_objects(view, proof), _platform(view, gateway)
         )
-        addresses = await _addresses(api, gateway, platform)
+        addresses = await _addresses(view, gateway, platform)
     globs = proof.argocd or proof.flux
 
     def of_folder(folder: str) -> tuple[Applied, ...]:
@@ -77,47 +70,43 @@ async def gather(gateway: Gateway, proof: Proof, settings: Settings) -> Evidence
 
 
 async def revisions(
-    gateway: Gateway, proof: Proof, settings: Settings, folders: Sequence[str]
+    gateway: Gateway, settings: Settings, folders: Sequence[str], look: Look
 ) -> frozenset[str]:
     """Whole commit ids that an engine reports as applied of a gateway's folders."""
     found: list[Applied] = []
+    proof = gateway.proof
+    if not isinstance(proof, Proof):
+        return frozenset()
     globs = proof.argocd or proof.flux
     if proof.envoy_sync is not None:
         status = _envoy_sync(Path(proof.envoy_sync), gateway, proof)
         found.extend(status.applied(""))
     elif globs and settings.platform is not None:
-        async with platform_api(settings.platform) as api:
-            objects = await _engine(api, proof)
+        async with look(settings.platform) as view:
+            objects = await engine_objects(view, proof)
         for folder in folders:
             found.extend(_applied(objects, globs, folder, bool(proof.argocd)))
     return frozenset(each.revision for each in found if _COMMIT.match(each.revision))
 
 
-def platform_api(platform: PlatformSettings) -> KubeApi:
-    """The API of the platform cluster. Raises RefusedKubeconfig."""
-    if platform.context == "in-cluster":
-        return KubeApi(in_cluster(), name="platform")
-    path = Path(platform.kubeconfig) if platform.kubeconfig else None
-    credentials = load_kubeconfig(path).credentials(platform.context)
-    return KubeApi(credentials, name="platform")
-
-
-def _same(body: Json) -> Json:
-    return body
-
-
-async def _engine(api: KubeApi, proof: Proof) -> tuple[Json, ...]:
-    globs = proof.argocd or proof.flux
-    namespaces = sorted({glob.partition("/")[0] for glob in globs})
-    root, plural = (
-        ("/apis/argoproj.io/v1alpha1", "applications")
-        if proof.argocd
-        else ("/apis/kustomize.toolkit.fluxcd.io/v1", "kustomizations")
-    )
-    lists = await asyncio.gather(
-        *(api.list(f"{root}/namespaces/{each}/{plural}", _same) for each in namespaces)
-    )
+async def engine_objects(view: View, proof: Proof) -> tuple[Json, ...]:
+    """The Applications or Kustomizations of the namespaces that a proof names."""
+    lists = await asyncio.gather(*map(view.objects, engine_collections(proof)))
     return tuple(item for each in lists for item in each)
+
+
+def engine_collections(proof: Proof) -> tuple[Collection, ...]:
+    """Where the objects of a proof's engine are."""
+    version, plural = (
+        ("argoproj.io/v1alpha1", "applications")
+        if proof.argocd
+        else ("kustomize.toolkit.fluxcd.io/v1", "kustomizations")
+    )
+    namespaces = {glob.partition("/")[0] for glob in proof.argocd or proof.flux}
+    return tuple(
+        Collection(version=version, plural=plural, namespace=each)
+        for each in sorted(namespaces)
+    )
 
 
 def _applied(
@@ -133,14 +122,16 @@ def _applied(
     ) or (Applied(problem=f"no Kustomization for {folder}", absent=True),)
 
 
-async def _platform(api: KubeApi, gateway: Gateway) -> Platform:
+async def _platform(view: View, gateway: Gateway) -> Platform:
     classic = gateway.renderer is Renderer.ISTIO_CLASSIC
-    root = "/apis/networking.istio.io/v1" if classic else f"/apis/{gateways.GROUP}/v1"
+    version = "networking.istio.io/v1" if classic else f"{gateways.GROUP}/v1"
     kinds = _CLASSIC_KINDS if classic else _GATEWAY_KINDS
     found: dict[tuple[str, str], Json] = {}
     lists = await asyncio.gather(
         *(
-            api.list(f"{root}/namespaces/{gateway.namespace}/{plural}", _same)
+            view.objects(
+                Collection(version=version, plural=plural, namespace=gateway.namespace)
+            )
             for plural in kinds.values()
         )
     )
@@ -151,20 +142,14 @@ async def _platform(api: KubeApi, gateway: Gateway) -> Platform:
 
 
 async def _addresses(
-    api: KubeApi, gateway: Gateway, platform: Platform
+    view: View, gateway: Gateway, platform: Platform
 ) -> tuple[str, ...]:
     if gateway.renderer is not Renderer.ISTIO_CLASSIC:
         return gateways.addresses(platform.objects.get(("Gateway", gateway.name)))
     name = (gateway.service or gateway.name).partition(".")[0]
-    try:
-        service = await api.get(
-            f"/api/v1/namespaces/{gateway.namespace}/services/{name}"
-        )
-    except NotFound:
-        return ()
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get(
-        "ingress"
-    ) or []
+    service = await view.service(gateway.namespace, name)
+    status = (service or {}).get("status") or {}
+    ingress = (status.get("loadBalancer") or {}).get("ingress") or []
     return tuple(str(each.get("ip") or each.get("hostname")) for each in ingress)
 
 

@@ -15,6 +15,7 @@ from reconciler.model.repository import CommitId, Head, History
 from reconciler.model.units import UnitId
 from reconciler.observe import observe
 from reconciler.prove import Seen
+from reconciler.prove.asking import Asks
 from reconciler.reviewing import NOT_REVIEWED, Reviewed
 from reconciler.settings import Settings
 from reconciler.writeback import Refusals
@@ -72,6 +73,7 @@ class Memory:
     pushed: CommitId | None = None
     followed: CommitId | None = None
     seen: Seen = field(default_factory=dict)
+    asks: Asks = field(default_factory=Asks)
     refusals: Refusals = field(default_factory=dict)
 
 

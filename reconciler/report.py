@@ -1,4 +1,4 @@
-"""Composes the last two arrows of a pass: prove HEAD, then write back (does I/O)."""
+"""Composes the last arrows of a pass: ask to sync, prove HEAD, then write back (does I/O)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from reconciler.model.proofs import Proof
 from reconciler.model.units import UnitId
 from reconciler.names import wish_path
 from reconciler.prove import prove, removed_applied
+from reconciler.prove.asking import Asked, ask_to_sync
+from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
 from reconciler.run import Memory, PassResult
 from reconciler.targets import proof_targets
@@ -29,24 +31,50 @@ from reconciler.writeback import (
 # No repr, for the reason that PassResult has none.
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report:
-    """What was proven and what was (or, without write-back, would be) written back."""
+    """What was proven and what was (or, without write-back, would be) written back.
+
+    `asked` are the objects of engines that were asked to sync, or could not be.
+    """
 
     proofs: tuple[Proof, ...]
     changes: tuple[ObjectChange, ...]
     outcomes: tuple[Outcome, ...]
+    asked: tuple[Asked, ...] = ()
+
+
+def pushed_paths(result: PassResult) -> frozenset[str]:
+    """The paths that a pass changed on the branch; none when it pushed nothing."""
+    if result.commit is None:
+        return frozenset()
+    return frozenset(
+        write.path for draft in result.plan.drafts for write in draft.writes
+    )
+
+
+async def ask_about(
+    result: PassResult, memory: Memory, look: Look = listing
+) -> tuple[Asked, ...]:
+    """Ask the engines to apply what a pass has pushed."""
+    if result.settings is None:
+        return ()
+    paths = pushed_paths(result)
+    return await ask_to_sync(result.settings, paths, memory.asks, look)
 
 
 async def prove_and_write_back(
-    repository: Repository, result: PassResult, memory: Memory, mode: str
+    repository: Repository,
+    result: PassResult,
+    memory: Memory,
+    mode: str,
+    look: Look = listing,
 ) -> Report:
     """Prove what HEAD has and tell the VirtualServices of this pass."""
     if result.settings is None or result.head is None or result.history is None:
         return Report(proofs=(), changes=(), outcomes=())
     targets = proof_targets(result.head, result.settings, touches(result.history))
-    proofs = await prove(targets, result.settings, repository.content_at, memory.seen)
-    gone = await removed_applied(
-        _absent(result), result.settings, repository.content_at
-    )
+    content_at = repository.content_at
+    proofs = await prove(targets, result.settings, content_at, memory.seen, look)
+    gone = await removed_applied(_absent(result), result.settings, content_at, look)
     changes = tuple(_changes(result, proofs, gone))
     outcomes = await write_back(
         changes, result.settings, mode, os.environ, memory.refusals

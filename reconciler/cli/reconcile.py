@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import click
 
@@ -17,7 +18,7 @@ from reconciler.cli.passes import PassFlags, finish, plan_object, requests_objec
 from reconciler.cli.report_output import tell
 from reconciler.model.units import UnitId
 from reconciler.repo import Repository
-from reconciler.report import Report, prove_and_write_back
+from reconciler.report import Report, ask_about, prove_and_write_back
 from reconciler.run import Memory, PassOptions, PassResult, one_pass
 
 
@@ -58,7 +59,9 @@ async def whole_pass(
     result = await one_pass(repository, options, memory)
     if result.failure is not None:
         return result, Report(proofs=(), changes=(), outcomes=())
-    return result, await prove_and_write_back(repository, result, memory, write_back)
+    asked = await ask_about(result, memory)
+    report = await prove_and_write_back(repository, result, memory, write_back)
+    return result, replace(report, asked=asked)
 
 
 def release_pass(target: Target, unit: UnitId) -> tuple[PassResult, Report]:

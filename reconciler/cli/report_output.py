@@ -41,6 +41,10 @@ def _lines(report: Report, mode: str, settings: Settings | None) -> list[str]:
         {proof.message for proof in report.proofs if proof.stage is Stage.UNSEEN}
     )
     found = [f"note: {unseen[0]}; states stop at Allocated"] if unseen else []
+    for asked in report.asked:
+        if asked.problem:
+            problem = printable(asked.problem)
+            found.append(f"note: not asked to sync: {asked.what}: {problem}")
     for outcome in report.outcomes:
         if outcome.problem:
             found.append(f"note: {outcome.unit}: {printable(outcome.problem)}")

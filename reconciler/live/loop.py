@@ -3,7 +3,8 @@
     an update of a cluster -> a quiet window of its own -> a pass -> a push
     a commit on the branch -> a pass
     a missing object       -> another list of its cluster, the grace later -> a pass
-    a push                 -> proofs, soon and repeatedly -> write-back
+    a push                 -> Argo CD or Flux are asked to sync
+                           -> proofs, soon and repeatedly -> write-back
     an hour                -> a pass that looks at everything
 
 Passes run in a thread, one after another; meanwhile the watches go on and windows fill. Proofs
@@ -28,6 +29,7 @@ from reconciler.live.lookout import Lookout, Watching
 from reconciler.live.patience import changes_by_itself
 from reconciler.live.proving import Proofs, serves
 from reconciler.live.room import Room
+from reconciler.live.syncing import Syncing
 from reconciler.live.windows import Pace, Window
 from reconciler.live.worker import Works
 from reconciler.log import log
@@ -35,6 +37,7 @@ from reconciler.looks import Looks
 from reconciler.model.repository import CommitId
 from reconciler.model.updates import Update
 from reconciler.passes import Memory, PassOptions, PassResult
+from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
 from reconciler.report import Report
 from reconciler.run import one_pass, settings_at
@@ -73,6 +76,7 @@ class Means:
     passes: Works
     proofs: Works
     lead: Lead = field(default_factory=Alone)
+    look: Look = listing
     now: Callable[[], datetime] = _now
     chance: Callable[[], float] = random.random
 
@@ -87,6 +91,7 @@ class Loop:
         self._lookout = Lookout(means.watch, self._note, means.now)
         self._looks = SecondLooks(self._lookout, memory.looks, self._looked)
         self._proofs = Proofs(means.proving, means.proofs, memory, orders.write_back)
+        self._syncing = Syncing(memory, means.look)
         self._room = Room()
         self._tips = Tips()
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
@@ -110,7 +115,7 @@ class Loop:
                 await self._unless_stopped(self._turn())
             if not self._stop.is_set() and self._last is not None:
                 self._proofs.start(self._last, self._proven)
-                await self._unless_stopped(self._proofs.finish())
+                await self._unless_stopped(self._finish())
         finally:
             await self._close()
             await self._means.lead.close()
@@ -136,8 +141,13 @@ class Loop:
             stopped.cancel()
             await asyncio.wait((task, stopped))
 
+    async def _finish(self) -> None:
+        await self._syncing.finish()
+        await self._proofs.finish()
+
     async def _close(self) -> None:
         await self._looks.close()
+        await self._syncing.close()
         await self._proofs.close()
         await self._lookout.close()
         self._means.passes.close()
@@ -313,6 +323,7 @@ class Loop:
         if result.head is not None:
             self._tip = result.head.commit
         if result.commit is not None:
+            self._syncing.start(result)
             metrics.note_pushed(_ages(result, taken, now))
         again = changes_by_itself(result, self._means.now(), self._patience())
         self._agenda.passed(

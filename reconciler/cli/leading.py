@@ -14,7 +14,7 @@ from reconciler.errors import Usage
 from reconciler.lease import SECONDS, Lease, Place
 from reconciler.live.lead import Alone, Lead
 from reconciler.names import is_dns_name, is_label
-from reconciler.prove.sources import platform_api
+from reconciler.prove.views import platform_api
 from reconciler.repo import Repository
 from reconciler.run import settings_at
 

@@ -8,7 +8,8 @@ writes it) and the engine has been told, or found out, that Git changed.
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -75,7 +76,7 @@ class Argocd:
         self._repo_port = free_port()
         self.redis = self._make_redis()
         self.repo_server = self._make_repo_server()
-        self.controller = self._make_controller()
+        self.controller = self._make_controller(RESYNC)
         self.set_controller = self._make_set_controller()
         applications = Ref(ARGO, "Application", namespace=NAMESPACE)
         self._garbage = GarbageCollector(hub, applications)
@@ -132,7 +133,7 @@ class Argocd:
         kubeconfig = str(self.hub.kubeconfig_file())
         return ("--kubeconfig", kubeconfig, "--namespace", NAMESPACE)
 
-    def _make_controller(self) -> Daemon:
+    def _make_controller(self, resync: int) -> Daemon:
         metrics = free_port()
         command = self._component(
             "argocd-application-controller",
@@ -140,7 +141,7 @@ class Argocd:
             *self._kube_flags(),
             *("--redis", f"{ADDRESS}:{self._redis_port}"),
             *("--repo-server", f"{ADDRESS}:{self._repo_port}"),
-            *("--repo-server-plaintext", "--app-resync", str(RESYNC)),
+            *("--repo-server-plaintext", "--app-resync", str(resync)),
             *("--app-resync-jitter", "0", "--metrics-port", str(metrics)),
         )
         return Daemon(command, self._logs)
@@ -183,6 +184,19 @@ class Argocd:
     def _stop(self) -> None:
         for daemon in reversed(self._daemons()):
             daemon.stop(patience=1)
+
+    @contextmanager
+    def patient(self, resync: int) -> Iterator[None]:
+        """Meanwhile it looks at Git by itself only every so many seconds."""
+        usual, self.controller = self.controller, self._make_controller(resync)
+        usual.stop()
+        self.controller.start()
+        try:
+            yield
+        finally:
+            self.controller.stop()
+            self.controller = usual
+            usual.start()
 
     def trust(self, url: str, account: Account) -> None:
         """Credentials for every repository whose URL starts with `url`."""

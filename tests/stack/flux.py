@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ from tests.stack.process import Command, Daemon, answers, scratch
 
 ADDRESS = "127.0.0.1"
 NAMESPACE = "flux-system"
+REQUESTED = "reconcile.fluxcd.io/requestedAt"
 CRDS = ("crds/flux", "crds/flux-sources")
 SOURCES = "source.toolkit.fluxcd.io/v1"
 KUSTOMIZE = "kustomize.toolkit.fluxcd.io/v1"
@@ -194,6 +196,28 @@ class Flux:
         }
         self.hub.api.patch_status(ref, status)
         return commit
+
+    @contextmanager
+    def asked_only(self, source: str, bare: Path) -> Iterator[None]:
+        """Play a source-controller that fetches `bare` when it is asked to, and never else."""
+        ref = Ref(SOURCES, "GitRepository", source, NAMESPACE)
+        stop = threading.Event()
+
+        def serve() -> None:
+            handled = ""
+            while not stop.wait(0.05):
+                asked = self.hub.api.get(ref)["metadata"].get("annotations", {})
+                if asked.get(REQUESTED, "") != handled:
+                    handled = asked[REQUESTED]
+                    self.publish(source, bare)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def sync(self, source: str, bare: Path, commit: str = "main") -> str:
         """`publish`, then wait until every Kustomization of `source` has applied it."""

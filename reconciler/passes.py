@@ -47,13 +47,15 @@ OWN_EYES = Eyes()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassOptions:
-    """What a person asks of one pass. `only` limits it to clusters; `None` means all.
+    """What a person asks of one pass. `only` limits it to clusters, `gateways` to a shard of
+    what is written; `None` means all.
 
     `wait` lets a one-shot pass wait for the second look at missing objects; `commit` false
     only plans.
     """
 
     only: frozenset[str] | None = None
+    gateways: frozenset[str] | None = None
     released: frozenset[UnitId] = frozenset()
     accept_deletions: str = ""
     accept_rewrites: str = ""

@@ -71,7 +71,8 @@ async def prove_and_write_back(
     """Prove what HEAD has and tell the VirtualServices of this pass."""
     if result.settings is None or result.head is None or result.history is None:
         return Report(proofs=(), changes=(), outcomes=())
-    targets = proof_targets(result.head, result.settings, touches(result.history))
+    every = proof_targets(result.head, result.settings, touches(result.history))
+    targets = tuple(each for each in every if each.unit not in result.plan.others)
     content_at = repository.content_at
     proofs = await prove(targets, result.settings, content_at, memory.seen, look)
     gone = await removed_applied(_absent(result), result.settings, content_at, look)
@@ -110,6 +111,7 @@ def _changes(
     result: PassResult, proofs: tuple[Proof, ...], gone: frozenset[UnitId]
 ) -> Iterator[ObjectChange]:
     states = {state.unit: state for state in result.plan.states}
+    others = result.plan.others
     best = _best(proofs)
     for claims in result.claims:
         for claim in claims.claims:
@@ -121,6 +123,8 @@ def _changes(
             change = wanted_annotations(claim.source, state, proof, removed)
             yield from _one(claims, claim.source, change)
         for source in claims.unexposed_sources:
+            if source.unit in others:
+                continue
             held = states.get(source.unit)
             if held is not None and held.state is State.HELD:
                 change = wanted_annotations(source, held, best.get(source.unit), False)

@@ -225,7 +225,7 @@ class _Pass:
         if seen is None or seen == head.commit:
             return
         commits = self._repository.history(settings.signing.keys).commits
-        behind = clusters_of_others(commits, seen, None)
+        behind = clusters_of_others(commits, seen, self._options.gateways)
         if self._options.only is not None:
             behind &= self._options.only
         if behind:
@@ -238,6 +238,7 @@ class _Pass:
 
     async def plan(self, head: Head, settings: Settings) -> PassResult:
         """Claim and plan the snapshot against a HEAD and, under review, open requests."""
+        _refuse_shard(self._options, settings)
         await self._catch_up(head, settings)
         if not under_review(settings):
             return await self._plan(head, settings)
@@ -278,6 +279,7 @@ class _Pass:
             proven=await self._proven(head, settings, history),
             released=self._options.released,
             only=self._scope(head),
+            gateways=self._options.gateways,
             assume_confirmed=not self._options.commit,
             accept_deletions=self._options.accept_deletions,
             accept_rewrites=self._options.accept_rewrites,
@@ -343,6 +345,26 @@ class _Pass:
             commit=commit if commit != made.base else None,
             head=self._repository.head(),
             history=self._repository.history(),
+        )
+
+
+def _refuse_shard(options: PassOptions, settings: Settings) -> None:
+    """Raises Usage where a shard names no gateway, or could not propose without its sisters."""
+    if options.gateways is None:
+        return
+    known = {each.name for each in settings.gateways}
+    unknown = sorted(options.gateways - known)
+    if unknown:
+        raise Usage(
+            f"--gateway {unknown[0]}: there is no such gateway, expected some of "
+            f"{', '.join(sorted(known))}"
+        )
+    if under_review(settings):
+        raise Usage(
+            "--gateway does not go with review.mode: pull-request",
+            where=SETTINGS_FILE,
+            hint="a request is about a namespace whatever its gateways are: let one process "
+            "propose, and others wait with --lease",
         )
 
 

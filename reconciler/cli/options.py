@@ -189,6 +189,13 @@ def pass_options(function: F) -> F:
             help="Pass these withheld deletions.",
         ),
         option(
+            "--gateway",
+            "gateways",
+            multiple=True,
+            metavar="NAME",
+            help="Write only what is at home on this gateway (repeatable): a shard.",
+        ),
+        option(
             "--cluster",
             "clusters",
             multiple=True,

@@ -26,6 +26,7 @@ class PassFlags:
     """The flags of a pass as they were given."""
 
     clusters: tuple[str, ...]
+    gateways: tuple[str, ...]
     accept_deletions: str
     accept_rewrites: str
     last_seen: str
@@ -46,6 +47,7 @@ class PassFlags:
         """The options of one pass."""
         return PassOptions(
             only=frozenset(self.clusters) or None,
+            gateways=frozenset(self.gateways) or None,
             accept_deletions=self.accept_deletions,
             accept_rewrites=self.accept_rewrites,
             last_seen=self.last_seen,

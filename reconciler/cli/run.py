@@ -81,7 +81,7 @@ async def _run(target: Target, orders: Orders, flags: Mapping[str, object]) -> E
         watch=watch,
         passes=Worker("passes"),
         proofs=Worker("proofs"),
-        lead=leading(target, repository, (), flags),
+        lead=leading(target, repository, orders.options.gateways or (), flags),
     )
     loop = Loop(means, orders)
     for number in (signal.SIGTERM, signal.SIGINT):

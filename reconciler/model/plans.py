@@ -124,7 +124,8 @@ class Plan:
     `drafts` are in the order in which they are committed, one push. `withheld` is the digest of
     the withheld set, empty when nothing waits. `exits` are the codes that this plan means.
     `unconfirmed` are units whose absence needs another look. Under review `drafts` are only what
-    is nobody's decision, and `proposals` the rest.
+    is nobody's decision, and `proposals` the rest. `others` are units that other processes, or other
+    repositories, write, prove and write back.
     """
 
     base: CommitId
@@ -136,3 +137,4 @@ class Plan:
     exits: tuple[Exit, ...]
     unconfirmed: tuple[UnitId, ...] = ()
     proposals: tuple[Proposal, ...] = ()
+    others: frozenset[UnitId] = frozenset()

@@ -52,6 +52,8 @@ class Decisions:
     settled: set[UnitId] = field(default_factory=set)  # granted, or left for others
     departed: set[UnitId] = field(default_factory=set)
     waiting: list[UnitWrite] = field(default_factory=list)  # withheld writes
+    homes: dict[UnitId, str] = field(default_factory=dict)  # gateways of what is placed
+    others: set[UnitId] = field(default_factory=set)  # units of other processes
 
     def say(self, rows: Iterable[Row]) -> None:
         """Add rows that change nothing."""

@@ -67,6 +67,7 @@ def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Pl
         exits=tuple(sorted(set(out.exits))),
         unconfirmed=tuple(sorted(set(out.unconfirmed))),
         proposals=proposals,
+        others=frozenset(out.others),
     )
 
 
@@ -152,6 +153,8 @@ class _Preparing:
         found = []
         for gateway in self._settings.gateways:
             if self._world.inputs.units is not None and gateway.name not in self._used:
+                continue
+            if not self._world.writes_to(gateway.name):
                 continue
             closed = _ports_of(leaving, gateway.name, released=True)
             files = self._files(gateway, self._open(gateway.name) - closed)

@@ -37,8 +37,9 @@ class Inputs:
     shows: what would be deleted after the second look. `released` are units whose hold a person
     ends now. `accept_*` are digests that a person passed. `only` limits the pass to some
     clusters; `None` means all. `units` are those that are decided, `None` means all: `claims` are
-    then theirs alone, and everything that could have changed is among them. `reserved` is what open requests take, `declined` what people
-    closed a request about.
+    then theirs alone, and everything that could have changed is among them. `gateways` are those
+    whose units this process writes, `None` means all. `reserved` is what open requests take,
+    `declined` what people closed a request about.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Inputs:
     released: frozenset[UnitId] = frozenset()
     only: frozenset[str] | None = None
     units: frozenset[UnitId] | None = None
+    gateways: frozenset[str] | None = None
     assume_confirmed: bool = False
     accept_deletions: str = ""
     accept_rewrites: str = ""

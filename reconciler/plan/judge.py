@@ -22,6 +22,7 @@ from reconciler.model.plans import Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import UnitId
 from reconciler.plan.decisions import NOWHERE, Change, Decisions, UnitWrite, row
+from reconciler.plan.shards import leave_others, mine
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 from reconciler.settings import under_review
@@ -30,8 +31,9 @@ from reconciler.settings import under_review
 def judge(world: World, out: Decisions) -> str:
     """Take what must wait out of `out.writes`; returns the digest of all that waits."""
     _freeze_flapping(world, out)
-    deletions = _deletions_over(world, out)
-    rewrites = _rewrites_over(world, out)
+    is_mine = mine(world, out)
+    deletions = [each for each in _deletions_over(world, out) if is_mine(each.unit)]
+    rewrites = [each for each in _rewrites_over(world, out) if is_mine(each.unit)]
     by_kind = {
         Change.DELETION: set_digest(_name(each) for each in deletions),
         Change.REWRITE: set_digest(_name(each) for each in rewrites),
@@ -43,6 +45,7 @@ def judge(world: World, out: Decisions) -> str:
     if world.inputs.accept_rewrites not in (by_kind[Change.REWRITE], both):
         waiting.extend(rewrites)
     _withhold(out, waiting)
+    leave_others(world, out, is_mine)
     _finish_records(world, out)
     return set_digest(_name(each) for each in waiting) if waiting else ""
 

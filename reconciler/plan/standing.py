@@ -103,7 +103,7 @@ def _known(
         if other is not None and other != name:
             message = f"its id {found} is the id of cluster {other}; one of the two is an impostor"
             return _skip(name, Code.DUPLICATE_CLUSTER, message, Exit.BLOCKED)
-        return _stands(claims, _fresh(claims))
+        return _stands(claims, fresh(claims))
     if found == record.cluster_id:
         return _stands(claims, _refreshed(claims, record))
     if found in record.accept:
@@ -131,7 +131,8 @@ def _stands(claims: ClusterClaims, record: ClusterRecord) -> Standing:
     )
 
 
-def _fresh(claims: ClusterClaims) -> ClusterRecord:
+def fresh(claims: ClusterClaims) -> ClusterRecord:
+    """The record of a cluster that Git does not know yet."""
     entry = claims.view.entry
     return ClusterRecord(
         cluster=entry.name,

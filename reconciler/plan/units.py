@@ -254,7 +254,12 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
             if want.record is not None:
                 remover.keep_record(want.record)
             continue
+        at = outcome.entries[0].gateway
+        writer.place(unit, at)
         left = _leave_forbidden(world, unit, outcome, remover)
+        if not world.writes_to(at) and not world.handover(unit):
+            writer.follow(unit, want.follow)
+            continue
         granted = writer.decide(_candidate(want, outcome, world, left))
         if left.intersection(each.entry.gateway for each in world.gives(unit)):
             writer.unsettled(unit)  # that deletion is guarded and may have to wait

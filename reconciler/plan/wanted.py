@@ -91,14 +91,14 @@ class Writer:
         at = self.serving(unit)[0] if unit in self._world.heads else NOWHERE
         self._out.say([row(Op.REJECT, unit, at, rejection.code, rejection.reason)])
         self._out.state(unit, State.REJECTED, f"{rejection.code}: {rejection.reason}")
-        self._follow(unit, follow)
+        self.follow(unit, follow)
 
     def waits(self, delay: Delay, follow: UnitAddresses | None) -> None:
         """Say why a unit does not get what people mean for it; it gets nothing else instead."""
         state = {Op.REJECT: State.REJECTED, Op.HOLD: State.HELD}.get(delay.op)
         message = f"{delay.code}: {delay.told}"
         self._out.state(delay.unit, state or State.PENDING, message)
-        self._follow(delay.unit, follow)
+        self.follow(delay.unit, follow)
 
     def departed(self, unit: UnitId, staying: Staying) -> None:
         """Say what went to other units and why the unit gets nothing instead."""
@@ -133,7 +133,7 @@ class Writer:
         )
         self._out.state(unit, State.HELD, f"{hold.code}: {hold.message}")
         if not hold.addresses_frozen:
-            self._follow(unit, follow)
+            self.follow(unit, follow)
 
     def unsupported(self, wish: Wish, gateway: str) -> str | None:
         """What the gateway's renderer cannot do for this wish."""
@@ -141,6 +141,10 @@ class Writer:
         if found is None:
             return f"there is no gateway {gateway}"
         return self._render.unsupported(wish, found)
+
+    def place(self, unit: UnitId, gateway: str) -> None:
+        """Note the gateway that a unit's wish has now."""
+        self._out.homes[unit] = gateway
 
     def note(self, rows: Iterable[Row]) -> None:
         """Say something that changes nothing."""
@@ -260,9 +264,9 @@ class Writer:
         )
         self._out.say([row(Op.SKIP, unit, where, Code.NO_ADDRESS, reason)])
         self._out.state(unit, State.PENDING, f"{Code.NO_ADDRESS}: {reason}")
-        self._follow(unit, candidate.follow)
+        self.follow(unit, candidate.follow)
 
-    def _follow(self, unit: UnitId, follow: UnitAddresses | None) -> None:
+    def follow(self, unit: UnitId, follow: UnitAddresses | None) -> None:
         """Update the addresses of what HEAD serves, the wish untouched."""
         if follow is None:
             return
@@ -325,7 +329,7 @@ class Writer:
             )
         )
         if under_review(self._settings) and change is not Change.ADDRESSES:
-            self._follow(unit, candidate.follow)  # people may take days to merge
+            self.follow(unit, candidate.follow)  # people may take days to merge
 
     def _release_rows(self, candidate: Candidate) -> list[Row]:
         unit = candidate.wanted.wish.unit

@@ -60,6 +60,10 @@ class World:
         """Whether the unit is one of those that are decided."""
         return self.inputs.units is None or unit in self.inputs.units
 
+    def writes_to(self, gateway: str) -> bool:
+        """Whether this process writes what is at home on a gateway."""
+        return self.inputs.gateways is None or gateway in self.inputs.gateways
+
     def exposures(self, cluster: str) -> int:
         """How many exposures of a cluster HEAD has."""
         broken = [

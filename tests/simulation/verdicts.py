@@ -1,0 +1,159 @@
+"""What an hour must not have in its history, and what it must; each returns what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler import yamlio
+from reconciler.model.units import UnitId
+from tests.integration.remotes import git
+from tests.simulation.churn import NOISY, Event, Hour
+from tests.simulation.clock import START
+from tests.simulation.fleet import NAMESPACE, Sky
+
+QUIET, LONGEST, GRACE = 2.0, 15.0, 60.0
+SLACK = 1.0  # times of commits are whole seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One commit: seconds since the start, who, and (status, path, blob) of what it changed."""
+
+    id: str
+    at: float
+    ours: bool
+    changes: tuple[tuple[str, str, str], ...]
+
+
+def commits(hour: Hour) -> list[Commit]:
+    """The branch from its beginning."""
+    shape = ("--format=%x00%H %cI %an", "--raw", "--no-abbrev", "--no-renames")
+    args = ("log", "--reverse", "--first-parent", *shape, "main")
+    return [
+        _commit(each)
+        for each in git(hour.place.bare, *args).split("\0")
+        if each.strip()
+    ]
+
+
+def _commit(block: str) -> Commit:
+    head, *lines = block.strip().splitlines()
+    commit, time, author = head.split(" ", 2)
+    changes = []
+    for line in lines:
+        if line.startswith(":"):
+            words, path = line[1:].split("\t", 1)
+            _, _, _, new, status = words.split(" ")
+            changes.append((status, path, new))
+    at = (datetime.fromisoformat(time) - START).total_seconds()
+    ours = author == "wharfinger"
+    return Commit(id=commit, at=at, ours=ours, changes=tuple(changes))
+
+
+def wrong_deletions(hour: Hour) -> Iterator[str]:
+    """Files of units that we removed although the object was there, or nobody could know."""
+    for commit in commits(hour):
+        for status, path, _ in commit.changes:
+            unit = _unit(path)
+            if not commit.ours or status != "D" or unit is None:
+                continue
+            if hour.fleet.lives[unit].there(commit.at):
+                yield f"{unit} was removed at {commit.at:g} s and was there"
+
+
+def touched_in_the_dark(hour: Hour) -> Iterator[str]:
+    """Files that we changed while their cluster could not be seen, or lied."""
+    for commit in commits(hour):
+        for _, path, _ in commit.changes:
+            unit = _unit(path)
+            if not commit.ours or unit is None:
+                continue
+            skies = {hour.fleet.sky(unit.cluster, commit.at + d) for d in (0.0, 0.999)}
+            if Sky.CLEAR not in skies:
+                yield f"{path} was changed at {commit.at:g} s, when it was {skies}"
+
+
+def crowded_pushes(hour: Hour) -> Iterator[str]:
+    """Pushes that are less than a quiet window apart."""
+    times = sorted({commit.at for commit in commits(hour) if commit.ours})
+    for before, after in itertools.pairwise(times):
+        if after - before < QUIET - SLACK:
+            yield f"pushes at {before:g} and {after:g} s"
+
+
+def late(hour: Hour) -> Iterator[str]:
+    """Changes that were not committed in time although their cluster could be seen."""
+    flapping = {
+        name
+        for index, name in enumerate(hour.fleet.clusters)
+        if hour.size.is_flapping(index)
+    }
+    by_wish: dict[str, list[float]] = defaultdict(list)
+    for commit in commits(hour):
+        for _, path, _ in commit.changes:
+            if commit.ours:
+                by_wish[path].append(commit.at)
+    events: dict[str, list[Event]] = defaultdict(list)
+    for event in hour.events:
+        if event.cluster not in flapping:
+            events[event.wish].append(event)
+    for wish, mine in events.items():
+        for event, after in itertools.zip_longest(mine, mine[1:]):
+            yield from _late(event, after, by_wish[wish])
+
+
+def _late(event: Event, after: Event | None, times: list[float]) -> Iterator[str]:
+    """The noisy one is late for itself: what it said in between is never committed."""
+    if event.kind == "revert" or (event.cluster, event.name) == NOISY:
+        return
+    window = QUIET + LONGEST + SLACK
+    latest = event.at + window + (GRACE + window if event.kind == "delete" else 0.0)
+    if after is not None and after.at <= latest:
+        return
+    if not any(event.at - SLACK <= at <= latest for at in times):
+        yield f"{event} was not committed until {latest:g} s"
+
+
+def owners_that_changed(hour: Hour) -> Iterator[str]:
+    """Ports that came from one owner to another, or two active ports of one route."""
+    owners: dict[str, tuple[str, str]] = {}
+    history = [
+        (commit, status, path, blob)
+        for commit in commits(hour)
+        for status, path, blob in commit.changes
+        if path.startswith("ports/")
+    ]
+    bodies = _blobs(hour, {blob for _, status, _, blob in history if status != "D"})
+    for commit, status, path, blob in history:
+        if status == "D":
+            owners.pop(path, None)
+            continue
+        state, owner = bodies[blob]
+        before = owners.get(path)
+        if before is not None and before[1] != owner:
+            yield f"{path} went from {before[1]} to {owner} in {commit.id}"
+        owners[path] = (state, owner)
+        if state == "active":
+            others = [p for p, v in owners.items() if v == (state, owner) and p != path]
+            yield from (f"{owner} has {path} and {other}" for other in others)
+
+
+def _blobs(hour: Hour, ids: set[str]) -> dict[str, tuple[str, str]]:
+    found = {}
+    for blob in sorted(ids):
+        body = yamlio.load(git(hour.place.bare, "cat-file", "blob", blob).encode())
+        assert isinstance(body, dict)
+        found[blob] = (str(body["state"]), str(body["owner"]))
+    return found
+
+
+def _unit(path: str) -> UnitId | None:
+    parts = path.split("/")
+    if parts[0] != "manifests" or len(parts) != 5:
+        return None
+    name = parts[4].removeprefix("vs-").split(".")[0]
+    return UnitId(cluster=parts[2], namespace=NAMESPACE, name=name)

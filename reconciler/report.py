@@ -1,4 +1,7 @@
-"""Composes the last arrows of a pass: ask to sync, prove HEAD, then write back (does I/O)."""
+"""Composes the last arrows of a pass: ask to sync, prove HEAD, then write back (does I/O).
+
+What is to be proven is a value of its own: a proof may run beside the next pass.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.ledger import touches
-from reconciler.model.claims import ClusterClaims, Source
-from reconciler.model.plans import State
-from reconciler.model.proofs import Proof
+from reconciler.model.claims import Source
+from reconciler.model.plans import State, UnitState
+from reconciler.model.proofs import Proof, ProofTarget
+from reconciler.model.repository import File
 from reconciler.model.units import UnitId
 from reconciler.names import wish_path
+from reconciler.passes import Memory, PassResult
 from reconciler.prove import prove, removed_applied
 from reconciler.prove.asking import Asked, ask_to_sync
 from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
-from reconciler.run import Memory, PassResult
+from reconciler.settings import Settings
 from reconciler.targets import proof_targets
 from reconciler.writeback import (
     SERVED,
@@ -40,6 +45,26 @@ class Report:
     changes: tuple[ObjectChange, ...]
     outcomes: tuple[Outcome, ...]
     asked: tuple[Asked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Told:
+    """One VirtualService that is told what became of it; without a `state`: nothing any more."""
+
+    source: Source
+    inventory: str
+    state: UnitState | None
+    exposed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Subject:
+    """What is to be proven and who is to be told. `absent` have no file at HEAD any more."""
+
+    settings: Settings
+    targets: tuple[ProofTarget, ...]
+    absent: tuple[UnitId, ...]
+    told: tuple[Told, ...]
 
 
 def pushed_paths(result: PassResult) -> frozenset[str]:
@@ -71,23 +96,65 @@ async def prove_and_write_back(
     """Prove what HEAD has and tell the VirtualServices of this pass."""
     if result.settings is None or result.head is None or result.history is None:
         return Report(proofs=(), changes=(), outcomes=())
-    every = proof_targets(result.head, result.settings, touches(result.history))
-    targets = tuple(each for each in every if each.unit not in result.plan.others)
-    content_at = repository.content_at
-    proofs = await prove(targets, result.settings, content_at, memory.seen, look)
-    gone = await removed_applied(_absent(result), result.settings, content_at, look)
-    changes = tuple(_changes(result, proofs, gone))
-    outcomes = await write_back(
-        changes, result.settings, mode, os.environ, memory.refusals
+    targets = proof_targets(result.head, result.settings, touches(result.history))
+    subject = subject_of(result, result.settings, result.head.files, targets)
+    return await prove_subject(repository, subject, memory, mode, look)
+
+
+def subject_of(
+    result: PassResult,
+    settings: Settings,
+    files: Mapping[str, File],
+    targets: tuple[ProofTarget, ...],
+) -> Subject:
+    """What a pass leaves to prove and to tell; `files` are those of HEAD."""
+    states = {state.unit: state for state in result.plan.states}
+    return Subject(
+        settings=settings,
+        targets=tuple(e for e in targets if e.unit not in result.plan.others),
+        absent=_absent(result, settings, files),
+        told=tuple(_told(result, states)),
     )
+
+
+async def prove_subject(
+    repository: Repository,
+    subject: Subject,
+    memory: Memory,
+    mode: str,
+    look: Look = listing,
+) -> Report:
+    """Prove all of a subject and tell what is new."""
+    settings, content_at = subject.settings, repository.content_at
+    proofs = await prove(subject.targets, settings, content_at, memory.seen, look)
+    gone = await removed_applied(subject.absent, settings, content_at, look)
+    changes = tuple(_changes(subject, proofs, gone))
+    outcomes = await write_back(changes, settings, mode, os.environ, memory.refusals)
     return Report(proofs=proofs, changes=changes, outcomes=outcomes)
 
 
-def _absent(result: PassResult) -> tuple[UnitId, ...]:
+def _told(result: PassResult, states: Mapping[UnitId, UnitState]) -> Iterator[Told]:
+    for claims in result.claims:
+        inventory = claims.view.entry.inventory
+        for claim in claims.claims:
+            state = states.get(claim.unit)
+            if state is not None:
+                yield Told(
+                    source=claim.source, inventory=inventory, state=state, exposed=True
+                )
+        for source in claims.unexposed_sources:
+            if source.unit in result.plan.others:
+                continue
+            held = states.get(source.unit)
+            is_held = held is not None and held.state is State.HELD
+            state = held if is_held else None
+            yield Told(source=source, inventory=inventory, state=state, exposed=False)
+
+
+def _absent(
+    result: PassResult, settings: Settings, files: Mapping[str, File]
+) -> tuple[UnitId, ...]:
     """Units that carry what we wrote although HEAD has no file of them."""
-    head, settings = result.head, result.settings
-    if head is None or settings is None:
-        return ()
     sources = [
         source
         for claims in result.claims
@@ -101,45 +168,28 @@ def _absent(result: PassResult) -> tuple[UnitId, ...]:
         for source in sources
         if any(key in source.annotations for key in SERVED)
         and not any(
-            wish_path(gateway.name, source.unit) in head.files
+            wish_path(gateway.name, source.unit) in files
             for gateway in settings.gateways
         )
     )
 
 
 def _changes(
-    result: PassResult, proofs: tuple[Proof, ...], gone: frozenset[UnitId]
+    subject: Subject, proofs: tuple[Proof, ...], gone: frozenset[UnitId]
 ) -> Iterator[ObjectChange]:
-    states = {state.unit: state for state in result.plan.states}
-    others = result.plan.others
     best = _best(proofs)
-    for claims in result.claims:
-        for claim in claims.claims:
-            state = states.get(claim.unit)
-            if state is None:
-                continue
-            proof = best.get(claim.unit)
-            removed = claim.unit in gone
-            change = wanted_annotations(claim.source, state, proof, removed)
-            yield from _one(claims, claim.source, change)
-        for source in claims.unexposed_sources:
-            if source.unit in others:
-                continue
-            held = states.get(source.unit)
-            if held is not None and held.state is State.HELD:
-                change = wanted_annotations(source, held, best.get(source.unit), False)
-            else:
-                served = any(key in source.annotations for key in SERVED)
-                change = no_annotations(source, source.unit in gone or not served)
-            yield from _one(claims, source, change)
-
-
-def _one(
-    claims: ClusterClaims, source: Source, change: Mapping[str, str | None]
-) -> Iterator[ObjectChange]:
-    if change:
-        inventory = claims.view.entry.inventory
-        yield ObjectChange(source=source, inventory=inventory, annotations=change)
+    for told in subject.told:
+        source, unit = told.source, told.source.unit
+        if told.state is None:
+            served = any(key in source.annotations for key in SERVED)
+            change = no_annotations(source, unit in gone or not served)
+        else:
+            removed = told.exposed and unit in gone
+            change = wanted_annotations(source, told.state, best.get(unit), removed)
+        if change:
+            yield ObjectChange(
+                source=source, inventory=told.inventory, annotations=change
+            )
 
 
 def _best(proofs: tuple[Proof, ...]) -> dict[UnitId, Proof]:

@@ -237,9 +237,9 @@ class Churn:
             wishes = [path for path in changed if "/vs-" in path]
             noise = f"/{NOISY[0]}/"
             modified = all(" M\t" in line for line in lines if line.startswith(":"))
-            if len(wishes) == 1 and modified and not seen & set(changed):
-                if noise not in wishes[0] and "endpoints" not in wishes[0]:
-                    found.append((commit, wishes[0]))
+            alone = len(wishes) == 1 and modified and not seen & set(changed)
+            if alone and noise not in wishes[0] and "endpoints" not in wishes[0]:
+                found.append((commit, wishes[0]))
             seen.update(changed)
         return found
 

@@ -41,12 +41,19 @@ class Looks:
         )
 
     def note(
-        self, missing: Collection[UnitId], known: Collection[str], at: datetime
+        self,
+        missing: Collection[UnitId],
+        known: Collection[str],
+        at: datetime,
+        among: Collection[UnitId] | None = None,
     ) -> None:
-        """Note which units were missing in what was seen at this time of `known` clusters."""
+        """Note which units were missing in what was seen at this time of `known` clusters.
+
+        `among` are the units that were looked at, `None` means all of these clusters.
+        """
         gone = set(missing)
         for unit in [each for each in self._found if each not in gone]:
-            if unit.cluster in known:
+            if unit.cluster in known and (among is None or unit in among):
                 del self._found[unit]
         for unit in gone:
             before = self._found.get(unit)

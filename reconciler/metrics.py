@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import Counter as Total
 from prometheus_client import Gauge, Histogram, start_http_server
@@ -12,7 +12,7 @@ from prometheus_client import Gauge, Histogram, start_http_server
 from reconciler.capacity import Capacity, Level
 from reconciler.codes import Code
 from reconciler.errors import Exit
-from reconciler.model.plans import Op, Plan
+from reconciler.model.plans import Op
 from reconciler.model.reviews import Outcome, Step
 
 HOLDING = (Code.HELD_BY_COMMIT, Code.HELD_BY_FILE, Code.DECLINED)
@@ -23,7 +23,9 @@ LAST_SUCCESS = Gauge(
     "wharfinger_last_success_timestamp_seconds",
     "End of the last pass with exit code 0.",
 )
-ROWS = Gauge("wharfinger_plan_rows", "Rows of the last plan, by op.", ["op"])
+ROWS = Gauge(
+    "wharfinger_plan_rows", "Rows of the last plans that stand, by op.", ["op"]
+)
 COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
 HELD = Gauge("wharfinger_held_routes", "Routes that a person holds, by code.", ["code"])
 PORTS = Gauge(
@@ -53,6 +55,10 @@ WINDOWS = Gauge("wharfinger_open_windows", "Changes that wait for a pass.")
 QUEUE_AGE = Gauge(
     "wharfinger_queue_age_seconds", "Age of the change that waits longest."
 )
+MISSED = Total(
+    "wharfinger_units_missed_by_slices",
+    "Units that an hourly pass over everything changed: a bug of ours.",
+)
 SECOND_LOOKS = Total(
     "wharfinger_second_looks", "Clusters listed anew because of a missing object."
 )
@@ -68,7 +74,7 @@ def serve(port: int, address: str = "0.0.0.0") -> None:
     start_http_server(port, address)
 
 
-def note_pass(plan: Plan | None, code: Exit, *, pushed: bool) -> None:
+def note_pass(code: Exit, *, pushed: bool) -> None:
     """Note the end of a pass."""
     PASSES.labels(exit=str(int(code))).inc()
     LAST_PASS.set(time.time())
@@ -76,13 +82,14 @@ def note_pass(plan: Plan | None, code: Exit, *, pushed: bool) -> None:
         LAST_SUCCESS.set(time.time())
     if pushed:
         COMMITS.inc()
-    if plan is not None:
-        counts = Counter(row.op for row in plan.rows)
-        for op in Op:
-            ROWS.labels(op=str(op)).set(counts[op])
-        held = Counter(row.code for row in plan.rows if row.op is Op.HOLD)
-        for each in HOLDING:
-            HELD.labels(code=str(each)).set(held[each])
+
+
+def note_rows(ops: Mapping[Op, int], held: Mapping[Code, int]) -> None:
+    """Note what stands: rows by op, and held routes by code."""
+    for op in Op:
+        ROWS.labels(op=str(op)).set(ops.get(op, 0))
+    for each in HOLDING:
+        HELD.labels(code=str(each)).set(held.get(each, 0))
 
 
 def note_requests(outcomes: Sequence[Outcome]) -> None:

@@ -15,7 +15,8 @@ from reconciler.cli.passes import PassFlags
 from reconciler.cli.report_output import Telling
 from reconciler.errors import Exit
 from reconciler.live.lookout import Watching
-from reconciler.live.loop import Loop, Means, Orders
+from reconciler.live.loop import Loop
+from reconciler.live.means import Means, Orders
 from reconciler.live.polling import Polling
 from reconciler.live.worker import Worker
 from reconciler.settings import Settings

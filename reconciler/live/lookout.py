@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from reconciler.log import log
-from reconciler.model.clusters import ClusterView, Snapshot, Unknown
+from reconciler.model.clusters import ClusterView, InventoryFailure, Snapshot, Unknown
 from reconciler.model.updates import Update
 from reconciler.observe import observe
 from reconciler.passes import Eyes
@@ -102,6 +102,14 @@ class Lookout:
     def snapshot(self) -> Snapshot:
         """All clusters as they are known now. Only while something is followed."""
         return self._following().snapshot()
+
+    def view(self, cluster: str) -> ClusterView | None:
+        """One cluster as it is known now; `None` when no inventory names it."""
+        return self._watcher.view(cluster) if self._watcher is not None else None
+
+    def failures(self) -> tuple[InventoryFailure, ...]:
+        """Inventories that cannot be read now."""
+        return self._following().snapshot().failures
 
     def eyes(self) -> Eyes:
         """How a pass sees what is known now; with other settings it looks by itself."""

@@ -1,7 +1,7 @@
 """The loop of `wharfinger run`: waits for what is due and does it (reads the clock, waits).
 
-    an update of a cluster -> a quiet window of its own -> a pass -> a push
-    a commit on the branch -> a pass
+    an update of a cluster -> a quiet window of its own -> a pass over its units -> a push
+    a commit on the branch -> a pass over the units that it concerns
     a missing object       -> another list of its cluster, the grace later -> a pass
     a push                 -> Argo CD or Flux are asked to sync
                            -> proofs, soon and repeatedly -> write-back
@@ -14,71 +14,35 @@ have a thread of their own, so that nobody waits for somebody else's connection.
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Coroutine, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler import metrics
 from reconciler.errors import Exit, ReconcileError, worst
 from reconciler.live.agenda import Agenda, Key
-from reconciler.live.lead import Alone, Lead, Tips
+from reconciler.live.claiming import Claims
+from reconciler.live.lead import Tips
 from reconciler.live.looking import SecondLooks
-from reconciler.live.lookout import Lookout, Watching
-from reconciler.live.patience import changes_by_itself
-from reconciler.live.proving import Proofs, serves
-from reconciler.live.room import Room
+from reconciler.live.lookout import Lookout
+from reconciler.live.means import Means, Orders
+from reconciler.live.noting import Notes, Taken
+from reconciler.live.passing import Made, Passing
+from reconciler.live.patience import again_at, graces
+from reconciler.live.proving import Proofs
 from reconciler.live.syncing import Syncing
-from reconciler.live.windows import Pace, Window
-from reconciler.live.worker import Works
+from reconciler.live.windows import Pace
 from reconciler.log import log
 from reconciler.looks import Looks
 from reconciler.model.repository import CommitId
 from reconciler.model.updates import Update
-from reconciler.passes import Memory, PassOptions, PassResult
-from reconciler.prove.views import Look, listing
-from reconciler.repo import Repository
+from reconciler.passes import Memory, PassResult
 from reconciler.report import Report
-from reconciler.run import one_pass, settings_at
-from reconciler.settings import Settings
+from reconciler.run import settings_at
+from reconciler.settings import Settings, under_review
 
 LAST_WORDS = 10.0  # seconds that a running pass gets to finish its push
 UNKNOWN_PACE = Pace(quiet=2.0, longest=15.0)  # until the settings have been read
-
-
-def _nothing(report: Report, settings: Settings | None) -> None:
-    """Nobody wants to be told."""
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
-    """What a person asks of `run`. `passes` 0 means until stopped; `interval` is seconds."""
-
-    options: PassOptions
-    write_back: str = "auto"
-    interval: float = 15.0
-    passes: int = 0
-    tell: Callable[[Report, Settings | None], None] = _nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a loop works with; `repository` and `proving` are used by one thread each."""
-
-    repository: Repository
-    proving: Repository
-    watch: Callable[[Settings], Watching]
-    passes: Works
-    proofs: Works
-    lead: Lead = field(default_factory=Alone)
-    look: Look = listing
-    now: Callable[[], datetime] = _now
-    chance: Callable[[], float] = random.random
 
 
 class Loop:
@@ -90,13 +54,14 @@ class Loop:
         self._memory = memory = Memory(looks=Looks(watched=True))
         self._lookout = Lookout(means.watch, self._note, means.now)
         self._looks = SecondLooks(self._lookout, memory.looks, self._looked)
-        self._proofs = Proofs(means.proving, means.proofs, memory, orders.write_back)
+        self._passing = Passing(means, orders, memory, self._lookout)
+        self._proofs = Proofs(means, memory, orders.write_back, self._proven)
         self._syncing = Syncing(memory, means.look)
-        self._room = Room()
-        self._tips = Tips()
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
+        self._notes = Notes()
+        self._tips = Tips()
+        self._claims: Claims | None = None
         self._tip = CommitId("")
-        self._last: PassResult | None = None
         self._code = Exit.DONE
         self._done = 0
         self._wake = asyncio.Event()
@@ -113,9 +78,8 @@ class Loop:
         try:
             while not self._stop.is_set() and not self._enough():
                 await self._unless_stopped(self._turn())
-            if not self._stop.is_set() and self._last is not None:
-                self._proofs.start(self._last, self._proven)
-                await self._unless_stopped(self._finish())
+            if not self._stop.is_set():
+                await self._unless_stopped(self._last_proof())
         finally:
             await self._close()
             await self._means.lead.close()
@@ -141,8 +105,10 @@ class Loop:
             stopped.cancel()
             await asyncio.wait((task, stopped))
 
-    async def _finish(self) -> None:
+    async def _last_proof(self) -> None:
         await self._syncing.finish()
+        await self._proofs.finish()
+        self._proofs.start(everything=True)
         await self._proofs.finish()
 
     async def _close(self) -> None:
@@ -155,8 +121,8 @@ class Loop:
 
     async def _turn(self) -> None:
         """Wait for the next thing that is due, and do it."""
-        settings = self._lookout.settings
-        if settings is None:
+        settings, claims = self._lookout.settings, self._claims
+        if settings is None or claims is None:
             await self._begin()
             return
         self._lookout.check()
@@ -164,17 +130,21 @@ class Loop:
             await self._stand_by()
             return
         self._looks.start(settings.guards.grace, self._means.now())
-        now, agenda = self._time(), self._agenda
-        due = agenda.due(now)
-        if due.prove and self._last is not None:
-            agenda.prove_at = None
-            self._proofs.start(self._last, self._proven)
-        if due.passes:
-            await self._pass(whole=due.whole)
+        busy = self._proofs.busy
+        due = self._agenda.due(self._time())
+        if (due.prove or due.all) and not busy:
+            self._prove(everything=due.all)
+        elif due.whole or (due.passes and self._is_whole(settings)):
+            await self._whole()
+        elif due.passes:
+            await self._slice(claims)
         elif due.fetch:
             await self._fetch()
         else:
-            await self._rest(settings)
+            await self._rest(settings, busy=busy)
+
+    def _is_whole(self, settings: Settings) -> bool:
+        return self._passing.index is None or under_review(settings)
 
     def _led(self) -> None:
         """This process leads from now on, or does not any more."""
@@ -190,10 +160,10 @@ class Loop:
         else:
             await self._sleep(self._agenda.fetch_at - now)
 
-    async def _rest(self, settings: Settings) -> None:
-        """Wait until something is due or something happens."""
+    async def _rest(self, settings: Settings, *, busy: bool) -> None:
+        """Wait until something is due or something happens; the end of a proof is such a thing."""
         now = self._time()
-        until = [self._agenda.next_at() - now]
+        until = [self._agenda.next_at(proofs=not busy) - now]
         look = self._looks.next_at(settings.guards.grace, self._means.now())
         if look is not None:
             until.append((look - self._means.now()).total_seconds())
@@ -210,17 +180,25 @@ class Loop:
     def _time(self) -> float:
         return asyncio.get_running_loop().time()
 
+    # What comes in
+
     def _note(self, update: Update) -> None:
-        """Something of a cluster changed: its window opens, or stays open."""
+        """Something of a cluster changed: windows open, or stay open."""
         metrics.UPDATES.inc()
-        self._agenda.windows.note(update.cluster, self._time())
+        view = self._lookout.view(update.cluster)
+        keys: Iterable[Key] = (update.cluster,)
+        if self._claims is not None:
+            keys = self._claims.note(update, view)
+        now = self._time()
+        for key in keys:
+            self._agenda.windows.note(key, now)
         self._wake.set()
 
     def _looked(self, cluster: str, listed: bool) -> None:
         """A cluster was listed anew because something is missing: its pass is due."""
         if listed:
             metrics.SECOND_LOOKS.inc()
-            self._agenda.everything(self._time())
+            self._agenda.alarms.note(cluster, self._time())
         self._wake.set()
 
     async def _begin(self) -> None:
@@ -235,7 +213,8 @@ class Loop:
         try:
             settings = await self._means.passes.do(job)
         except ReconcileError as exc:
-            self._failed(exc, {})
+            self._failed(exc, {}, whole=True)
+            self._done += 1
             await self._sleep(self._agenda.rest_until - self._time())
             return
         await self._follow(settings)
@@ -246,117 +225,150 @@ class Loop:
         pace = Pace(
             quiet=watch.quiet.total_seconds(), longest=watch.longest.total_seconds()
         )
-        self._agenda.pace = self._agenda.windows.pace = pace
+        self._agenda.keep(pace)
+        if self._claims is None or self._claims.settings != settings:
+            self._claims = Claims(settings)
         if await self._lookout.follow(settings):
             self._agenda.everything(self._time())
 
     async def _fetch(self) -> None:
-        """See whether the branch moved."""
-
-        async def job() -> CommitId:
-            self._means.repository.fetch()
-            return self._means.repository.head().commit
-
+        """See whether the branch moved, and what that concerns."""
+        now = self._time()
         try:
-            tip = await self._means.passes.do(job)
+            tip, concerned = await self._passing.follow(self._tip)
         except ReconcileError as exc:
             log.warning("the branch could not be fetched", error=str(exc))
         else:
-            if tip != self._tip:
-                self._agenda.moved(self._time())
+            self._came(concerned, now)
             if not self._means.lead.held:
-                settled = self._tips.note(self._time(), tip)
+                settled = self._tips.note(now, tip)
                 self._memory.followed = settled or self._memory.followed
         self._agenda.fetched(self._time())
 
-    async def _pass(self, *, whole: bool) -> None:
-        """One pass over what is known now. What changes meanwhile opens new windows."""
-        windows = self._agenda.windows
-        oldest = windows.oldest()
-        age = 0.0 if oldest is None else self._time() - oldest
-        metrics.note_windows(len(windows), age)
-        taken = windows.take_all()
+    def _came(self, concerned: frozenset[Key] | None, now: float) -> None:
+        if concerned is None:
+            self._agenda.everything(now)
+        self._ring(concerned or (), now)
+        if concerned is None or concerned:
+            self._agenda.moved(now)
+
+    # Passes
+
+    async def _whole(self) -> None:
+        """A pass over all that is known now. What changes meanwhile opens new windows."""
+        agenda = self._agenda
+        self._notes.waiting(agenda.windows, self._time())
+        hourly, taken = agenda.hourly, agenda.windows.take_all()
+        named = {*taken, *agenda.alarms.take_all(), *self._notes.tally.waiting}
         self._looks.seen()
-        eyes = self._lookout.eyes()
-
-        async def job() -> PassResult:
-            made = await one_pass(
-                self._means.repository, self._orders.options, self._memory, eyes
-            )
-            self._room.note(made, self._means.now())
-            return made
-
         try:
-            result = await self._means.passes.do(job)
+            made = await self._passing.whole()
         except ReconcileError as exc:
-            self._failed(exc, taken)
+            self._failed(exc, taken, whole=True)
         else:
-            await self._passed(result, taken)
+            if hourly:
+                self._notes.missed(made.result.plan, named)
+            await self._passed(made, taken)
         self._done += 1
 
-    def _failed(self, exc: ReconcileError, taken: Mapping[Key, Window]) -> None:
-        self._code = exc.exit
-        metrics.note_pass(None, exc.exit, pushed=False)
-        log.error("pass failed", error=str(exc), exit=int(exc.exit))
-        self._agenda.failed(
-            self._time(), taken, whole=True, chance=self._means.chance()
-        )
+    async def _slice(self, claims: Claims) -> None:
+        """A pass over the units of the windows that are ready."""
+        agenda, now = self._agenda, self._time()
+        self._notes.waiting(agenda.windows, self._time())
+        taken, rung = agenda.windows.take(now), agenda.alarms.take(now)
+        self._looks.seen()
+        try:
+            made = await self._passing.slice({*taken, *rung}, claims)
+        except ReconcileError as exc:
+            self._failed(exc, taken, whole=False)
+            self._ring(rung, agenda.rest_until)
+        else:
+            if made is None:
+                agenda.windows.give_back(taken)
+                agenda.everything(now)
+                return
+            if made.result.failure is not None:
+                self._ring(rung, now)
+            await self._passed(made, taken)
+        self._done += 1
 
-    async def _passed(self, result: PassResult, taken: Mapping[Key, Window]) -> None:
-        self._code = worst(result.exits)
-        metrics.KINDS.labels(kind="whole").inc()
-        metrics.note_pass(result.plan, self._code, pushed=result.commit is not None)
-        metrics.note_requests(result.reviewed.outcomes)
-        log.info(
-            "pass done",
-            exit=int(self._code),
-            rows=len(result.plan.rows),
-            commit=result.commit,
-        )
-        now = self._time()
-        if result.failure is not None or result.settings is None:
-            log.error("pass failed", error=str(result.failure), exit=int(self._code))
-            chance = self._means.chance()
-            self._agenda.failed(now, taken, whole=True, chance=chance)
+    def _ring(self, keys: Iterable[Key], at: float) -> None:
+        for key in keys:
+            self._agenda.alarms.note(key, at)
+
+    def _failed(self, exc: ReconcileError, taken: Taken, *, whole: bool) -> None:
+        self._code = exc.exit
+        metrics.note_pass(exc.exit, pushed=False)
+        log.error("pass failed", error=str(exc), exit=int(exc.exit))
+        self._agenda.windows.give_back(taken)
+        self._agenda.failed(self._time(), whole=whole, chance=self._means.chance())
+
+    async def _passed(self, made: Made, taken: Taken) -> None:
+        result, is_whole = made.result, made.units is None
+        failure = result.failure
+        if failure is not None:
+            self._failed(failure, taken, whole=is_whole)
             return
-        self._last = result
+        self._code = worst(result.exits)
+        pushed = result.commit is not None
+        now = self._time()
+        self._agenda.passed(now, pushed=pushed)
+        if pushed:
+            self._syncing.start(result)
+        self._notes.passed(made, taken, now, self._code)
+        if made.subject is not None:
+            self._proofs.know(made.subject, made.units)
+            self._agenda.prove_soon(now)
+        self._set_alarms(made, now)
+        if is_whole:
+            await self._know(result, now)
+
+    def _set_alarms(self, made: Made, now: float) -> None:
+        """Look again by itself at what time alone may change."""
+        alarms, later = self._agenda.alarms, now + self._orders.interval
+        index, settings = self._passing.index, self._lookout.settings
+        for unit in self._notes.tally.waiting:
+            alarms.note(unit, later)
+        for at in index.ledger.draining | index.ledger.nexts if index else ():
+            owner = index.ledger.entries[at].owner if index else None
+            if owner is not None:
+                alarms.note(owner.unit, later)
+        if settings is not None:
+            views = (claims.view for claims in made.result.claims)
+            today = self._means.now()
+            for cluster, at_last in graces(views, settings.guards.grace, today):
+                alarms.note(cluster, self._seconds(at_last))
+
+    async def _know(self, result: PassResult, now: float) -> None:
+        """Everything was looked at: go on from there, under the settings of then."""
+        patience = timedelta(seconds=self._orders.interval)
+        again = again_at(result, self._means.now(), patience)
+        self._agenda.passed_whole(now, None if again is None else self._seconds(again))
         if result.head is not None:
             self._tip = result.head.commit
-        if result.commit is not None:
-            self._syncing.start(result)
-            metrics.note_pushed(_ages(result, taken, now))
-        again = changes_by_itself(result, self._means.now(), self._patience())
-        self._agenda.passed(
-            now, pushed=result.commit is not None, again=self._seconds(again)
-        )
-        await self._follow(result.settings)
+            if result.commit is not None and result.commit != self._tip:
+                self._agenda.everything(now)  # somebody else's commit came upon ours
+        if result.settings is not None:
+            await self._follow(result.settings)
 
-    def _patience(self) -> timedelta:
-        return timedelta(seconds=self._orders.interval)
-
-    def _seconds(self, at: datetime | None) -> float | None:
+    def _seconds(self, at: datetime) -> float:
         """A time of day on the loop's clock."""
-        if at is None:
-            return None
         return self._time() + (at - self._means.now()).total_seconds()
 
-    def _proven(self, report: Report | None) -> None:
+    # Proofs
+
+    def _prove(self, *, everything: bool) -> None:
+        if everything or self._proofs.moving:
+            self._proofs.start(everything=everything)
+        else:
+            self._agenda.proven(self._time(), moving=False)
+
+    def _proven(self, report: Report | None, everything: bool, seconds: float) -> None:
         """A proof ended."""
-        settings = self._lookout.settings
         if report is not None:
-            self._orders.tell(report, settings)
-        everything = report is None or serves(report)
-        if not self._proofs.pending:
-            self._agenda.proven(self._time(), everything=everything)
+            self._orders.tell(report, self._lookout.settings)
+        now = self._time()
+        if everything:
+            self._agenda.proven_all(now, seconds)
+        self._agenda.proven(now, moving=bool(self._proofs.moving))
         self._wake.set()
-
-
-def _ages(result: PassResult, taken: Mapping[Key, Window], now: float) -> list[float]:
-    """Seconds since the first update of those windows of which something was pushed."""
-    units = {unit for draft in result.plan.drafts for unit in draft.units}
-    clusters = {unit.partition("/")[0] for unit in units}
-    return [
-        now - window.first
-        for key, window in taken.items()
-        if str(key) in units or key in clusters
-    ]

@@ -12,17 +12,17 @@ from datetime import datetime, timedelta
 from reconciler.codes import Code
 from reconciler.holds import parse_hold
 from reconciler.model.clusters import ClusterView, Unknown
-from reconciler.model.plans import Op, Plan, Row
+from reconciler.model.plans import Op, Row
 from reconciler.model.repository import File
-from reconciler.model.units import UnitId
 from reconciler.passes import PassResult
 from reconciler.settings import under_review
 
-# Refused or kept until a quarantine or an hour is over, or something else has drained.
+# Refused or kept until a quarantine or an hour is over, or somebody else has left.
 _PASSING = frozenset(
     {
         Code.PORT_TAKEN,
         Code.HOST_TAKEN,
+        Code.QUOTA_EXCEEDED,
         Code.GATEWAY_FULL,
         Code.FLAPPING,
         Code.REWRITES_WITHHELD,
@@ -42,47 +42,21 @@ def waits(row: Row) -> bool:
     return row.op is Op.WITHHOLD or row.code in _PASSING
 
 
-def waiting(plan: Plan) -> frozenset[UnitId]:
-    """Units of a plan that time alone may change."""
-    return frozenset(
-        UnitId(cluster=row.cluster, namespace=row.namespace or "", name=row.name or "")
-        for row in plan.rows
-        if waits(row)
-    )
+def again_at(result: PassResult, now: datetime, patience: timedelta) -> datetime | None:
+    """When another pass over everything is worth it although nothing changes; `None`: never.
 
-
-def changes_by_itself(
-    result: PassResult, now: datetime, patience: timedelta
-) -> datetime | None:
-    """When another pass is worth it although nothing changes; `None`: never.
-
-    What waits for something that nobody announces is looked at again after `patience`.
+    What nobody announces is looked at again after `patience`: a request that people close is no
+    commit, and a forge that failed does not call back.
     """
     head, settings = result.head, result.settings
     if head is None or settings is None:
         return now + patience
-    unannounced = (
-        under_review(settings)  # a request that people close is no commit
-        or bool(result.reviewed.failures)
-        or any(map(waits, result.plan.rows))
-        or is_draining(head.files)
-    )
-    views = (claims.view for claims in result.claims)
+    unannounced = under_review(settings) or bool(result.reviewed.failures)
     times = [
         *hold_ends(head.files, now),
-        *graces(views, settings.guards.grace, now),
         *((now + patience,) if unannounced else ()),
     ]
     return min(times, default=None)
-
-
-def is_draining(files: Mapping[str, File]) -> bool:
-    """Whether a port or a host drains, or waits to be handed over."""
-    return any(
-        b"\nstate: draining\n" in file.data or b"\nnext: " in file.data
-        for path, file in files.items()
-        if path.startswith(("ports/", "hosts/"))
-    )
 
 
 def hold_ends(files: Mapping[str, File], now: datetime) -> Iterator[datetime]:
@@ -96,16 +70,16 @@ def hold_ends(files: Mapping[str, File], now: datetime) -> Iterator[datetime]:
 
 def graces(
     views: Iterable[ClusterView], grace: timedelta, now: datetime
-) -> Iterator[datetime]:
-    """When nodes will have been unready for the grace, so that addresses leave them."""
+) -> Iterator[tuple[str, datetime]]:
+    """When nodes of which cluster will have been unready for the grace: addresses leave them."""
     nodes = (
-        node
+        (view.entry.name, node)
         for view in views
         if not isinstance(view.objects, Unknown)
         for node in view.objects.nodes
     )
-    for node in nodes:
+    for cluster, node in nodes:
         if not node.ready and node.ready_since is not None:
             at = node.ready_since + grace
             if at > now:
-                yield at
+                yield cluster, at

@@ -3,51 +3,86 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from reconciler.errors import ReconcileError
-from reconciler.live.worker import Works
+from reconciler.live.means import Means
 from reconciler.log import log
-from reconciler.model.proofs import Stage
-from reconciler.passes import Memory, PassResult
-from reconciler.repo import Repository
-from reconciler.report import Report, prove_and_write_back
+from reconciler.model.proofs import ProofTarget, Stage
+from reconciler.model.units import UnitId
+from reconciler.passes import Memory
+from reconciler.report import Report, Subject, Told, prove_subject
+
+MOVING = frozenset({Stage.WAITING, Stage.APPLIED, Stage.FAILING})
 
 
 class Proofs:
-    """Proves the result of the last pass, one proof after another."""
+    """What is to be proven and told, unit by unit; one proof after another.
+
+    `ended` gets every report (`None`: it could not be made), whether it was of everything, and
+    how many seconds it took.
+    """
 
     def __init__(
-        self, repository: Repository, works: Works, memory: Memory, mode: str
+        self,
+        means: Means,
+        memory: Memory,
+        mode: str,
+        ended: Callable[[Report | None, bool, float], None],
     ) -> None:
-        self._repository = repository
-        self._works = works
+        self._repository = means.proving
+        self._works = means.proofs
+        self._look = means.look
         self._memory = memory
         self._mode = mode
+        self._ended = ended
+        self._subject: Subject | None = None
+        self._targets: dict[UnitId, list[ProofTarget]] = {}
+        self._told: dict[UnitId, list[Told]] = {}
+        self._absent: set[UnitId] = set()
+        self.moving: set[UnitId] = set()
+        self._fresh: set[UnitId] = set()  # known since the proof that runs began
         self._task: asyncio.Task[None] | None = None
-        self._next: PassResult | None = None
 
     @property
-    def pending(self) -> bool:
-        """Whether there is a newer result than the one that is being proven."""
-        return self._next is not None
-
-    def start(self, result: PassResult, ended: Callable[[Report | None], None]) -> None:
-        """Prove a result, after the one that is being proven.
-
-        `ended` gets the report of each, `None` when there is none. Raises what ended an
-        earlier proof unexpectedly.
-        """
-        self._next = result
+    def busy(self) -> bool:
+        """Whether a proof runs. Raises what ended an earlier one unexpectedly."""
         if self._task is not None and self._task.done():
             self._task.result()
             self._task = None
-        if self._task is None:
-            self._task = asyncio.create_task(self._prove(ended), name="prove")
+        return self._task is not None
+
+    def know(self, subject: Subject, units: Collection[UnitId] | None) -> None:
+        """What a pass left to prove of these units; `None` means that it was all."""
+        if units is None:
+            self._targets, self._told, self._absent = {}, {}, set()
+        for unit in units or ():
+            self._targets.pop(unit, None)
+            self._told.pop(unit, None)
+        self._absent.difference_update(units or ())
+        self._absent.update(subject.absent)
+        for target in subject.targets:
+            self._targets.setdefault(target.unit, []).append(target)
+        for told in subject.told:
+            self._told.setdefault(told.source.unit, []).append(told)
+        fresh = {*self._targets, *self._told} if units is None else set(units)
+        self.moving.update(fresh)
+        self._fresh.update(fresh)
+        self._subject = replace(subject, targets=(), told=(), absent=())
+
+    def start(self, *, everything: bool) -> None:
+        """Prove what is on its way, or everything. Not while a proof runs."""
+        units = None if everything else frozenset(self.moving)
+        subject = self._of(units)
+        if subject is None:
+            return
+        self._fresh.clear()
+        self._task = asyncio.create_task(self._prove(subject, units), name="prove")
 
     async def finish(self) -> None:
-        """Wait for the proofs that were started."""
+        """Wait for the proof that runs."""
         if self._task is not None:
             await self._task
 
@@ -58,25 +93,48 @@ class Proofs:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _prove(self, ended: Callable[[Report | None], None]) -> None:
-        while (result := self._next) is not None:
-            self._next = None
-            ended(await self._report(result))
+    def _of(self, units: Iterable[UnitId] | None) -> Subject | None:
+        if self._subject is None:
+            return None
+        if units is None:
+            targets = [each for mine in self._targets.values() for each in mine]
+            told = [each for mine in self._told.values() for each in mine]
+            absent = set(self._absent)
+        else:
+            chosen = sorted(units)
+            targets = [e for unit in chosen for e in self._targets.get(unit, ())]
+            told = [e for unit in chosen for e in self._told.get(unit, ())]
+            absent = self._absent.intersection(chosen)
+        return replace(
+            self._subject,
+            targets=tuple(targets),
+            told=tuple(told),
+            absent=tuple(sorted(absent)),
+        )
 
-    async def _report(self, result: PassResult) -> Report | None:
+    async def _prove(self, subject: Subject, units: frozenset[UnitId] | None) -> None:
+        loop = asyncio.get_running_loop()
+
         async def job() -> Report:
-            return await prove_and_write_back(
-                self._repository, result, self._memory, self._mode
+            return await prove_subject(
+                self._repository, subject, self._memory, self._mode, self._look
             )
 
+        began, report = loop.time(), None
         try:
-            return await self._works.do(job)
+            report = await self._works.do(job)
         except ReconcileError as exc:
             log.error("proof failed", error=str(exc), exit=int(exc.exit))
-            return None
+        if report is not None:
+            self._settle(subject, report, units)
+        self._ended(report, units is None, loop.time() - began)
 
-
-def serves(report: Report) -> bool:
-    """Whether nothing of a report is on its way any more."""
-    moving = (Stage.WAITING, Stage.APPLIED, Stage.FAILING)
-    return not any(proof.stage in moving for proof in report.proofs)
+    def _settle(
+        self, subject: Subject, report: Report, units: frozenset[UnitId] | None
+    ) -> None:
+        """What serves, or cannot be seen, moves no more; unless a pass said more meanwhile."""
+        moving = {each.unit for each in report.proofs if each.stage in MOVING}
+        proven = set(self.moving) if units is None else set(units)
+        proven.update(each.unit for each in subject.targets)
+        self.moving.difference_update(proven - self._fresh - moving)
+        self.moving.update(moving)

@@ -15,7 +15,8 @@ from typing import Any
 
 from reconciler import yamlio
 from reconciler.errors import Exit
-from reconciler.live.loop import Loop, Means, Orders
+from reconciler.live.loop import Loop
+from reconciler.live.means import Means, Orders
 from reconciler.live.worker import Inline
 from reconciler.model.clusters import Snapshot
 from reconciler.passes import Eyes, Memory, PassOptions, PassResult

@@ -88,3 +88,15 @@ def test_a_cluster_that_cannot_be_seen_says_nothing() -> None:
     looks.note([], frozenset(), at(30))
 
     assert [look.first for look in looks.current(GRACE)] == [at(0)]
+
+
+def test_a_look_at_other_units_of_the_cluster_forgets_nothing() -> None:
+    carts = UnitId(cluster="eu1", namespace="shop", name="carts")
+    looks = Looks(watched=True)
+    looks.note([ORDERS], KNOWN, at(0))
+    looks.note([], KNOWN, at(5), among=[carts])
+    assert len(looks) == 1
+
+    looks.note([], KNOWN, at(6), among=[carts, ORDERS])
+
+    assert len(looks) == 0

@@ -31,9 +31,7 @@ def under(**rest: object) -> Settings:
         for name, ports in (("a", "20000-20011"), ("b", "21000-21019"))
     ]
     tenant = {"clusters": ["*"], "gateways": ["a", "b"], **rest}
-    return settings(
-        gateways=gateways, tenants=[tenant], release={"drain": "0s"}
-    )
+    return settings(gateways=gateways, tenants=[tenant], release={"drain": "0s"})
 
 
 def settle(bench: Bench, observed: Sequence[ClusterClaims], order: Sequence[frozenset[str] | None]) -> None:  # fmt: skip

@@ -1,0 +1,176 @@
+"""Makes the passes of `run`: over everything, or over some units (composes stages, waits)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from reconciler.codes import Code
+from reconciler.errors import Conflict
+from reconciler.ledger import touches
+from reconciler.live.agenda import Key
+from reconciler.live.claiming import Claims
+from reconciler.live.lookout import Lookout
+from reconciler.live.means import Means, Orders
+from reconciler.live.room import Room
+from reconciler.live.slices import Asked, Sliced, Slices
+from reconciler.log import log
+from reconciler.model.repository import CommitId
+from reconciler.model.units import UnitId
+from reconciler.passes import NO_PLAN, Memory, PassResult
+from reconciler.plan import Index
+from reconciler.report import Subject, subject_of
+from reconciler.run import ATTEMPTS, one_pass
+from reconciler.settings import Settings
+from reconciler.targets import proof_targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A pass that was made: of `units`, or of everything (`None`), and what it leaves to prove."""
+
+    result: PassResult
+    units: frozenset[UnitId] | None = None
+    subject: Subject | None = None
+
+
+class Passing:
+    """Makes one pass at a time, in the thread for passes."""
+
+    def __init__(
+        self, means: Means, orders: Orders, memory: Memory, lookout: Lookout
+    ) -> None:
+        self._means = means
+        self._options = orders.options
+        self._memory = memory
+        self._lookout = lookout
+        self._slices = Slices(means.repository, orders.options, memory)
+        self._room = Room()
+
+    @property
+    def index(self) -> Index | None:
+        """What is known of the branch; `None` while only a whole pass can tell. Between jobs."""
+        return self._slices.index
+
+    async def whole(self) -> Made:
+        """A pass over everything. Raises what `one_pass` raises."""
+        eyes = self._lookout.eyes()
+
+        async def job() -> Made:
+            made = await one_pass(
+                self._means.repository, self._options, self._memory, eyes
+            )
+            self._slices.start(made)
+            self._room.note(made, self._means.now())
+            return Made(result=made, subject=_subject(made))
+
+        return await self._means.passes.do(job)
+
+    async def slice(self, keys: Iterable[Key], claims: Claims) -> Made | None:
+        """A pass over what these keys name; `None` when only a whole one can tell."""
+        wanted = set(keys)
+        for attempt in range(ATTEMPTS):
+            index = self._slices.index
+            if index is None:
+                return None
+            await self._catch_up(index)
+            asked = self._asked(index, self._units(wanted, claims), claims)
+            sliced = await self._make(asked)
+            if sliced.whole:
+                return None
+            if sliced.result is not None:
+                return Made(
+                    result=sliced.result, units=asked.units, subject=sliced.subject
+                )
+            wanted |= sliced.lost
+            await asyncio.sleep(
+                (0.02 + 0.08 * self._means.chance()) * 2 ** min(attempt, 5)
+            )
+        return Made(result=_lost(), units=frozenset())
+
+    async def follow(self, known: CommitId) -> tuple[CommitId, frozenset[Key] | None]:
+        """Fetch: where the branch is, and what is new there concerns.
+
+        `None` when everything has to be read anew; `known` is the tip that no index knows.
+        """
+
+        async def job() -> tuple[CommitId, frozenset[Key] | None]:
+            repository, slices = self._means.repository, self._slices
+            if slices.index is not None:
+                concerned = slices.follow()
+                if slices.index is not None:
+                    return slices.index.commit, concerned
+            else:
+                repository.fetch()
+            tip = repository.head().commit
+            return tip, frozenset() if tip == known else None
+
+        return await self._means.passes.do(job)
+
+    async def _catch_up(self, index: Index) -> None:
+        """Look again at clusters of which another reconciler knew more than we saw."""
+        behind = self._slices.of_others
+        if self._options.only is not None:
+            behind &= self._options.only
+        if behind:
+            log.info("another process was here", clusters=len(behind))
+            await asyncio.gather(*map(self._lookout.look_again, sorted(behind)))
+        self._slices.of_others = set()
+        self._memory.followed = index.commit
+
+    async def _make(self, asked: Asked) -> Sliced:
+        async def job() -> Sliced:
+            return await self._slices.make(asked)
+
+        return await self._means.passes.do(job)
+
+    def _units(self, keys: Iterable[Key], claims: Claims) -> frozenset[UnitId]:
+        found: set[UnitId] = set()
+        for key in keys:
+            if isinstance(key, UnitId):
+                found.add(key)
+                continue
+            found |= claims.units_of(self._lookout.view(key))
+            if self._slices.index is not None:
+                found |= self._slices.index.units_of(key)
+                found.add(UnitId(cluster=key))
+        return frozenset(found)
+
+    def _asked(self, index: Index, units: frozenset[UnitId], claims: Claims) -> Asked:
+        only = self._options.only
+        scope = frozenset(
+            each for each in index.scope(units) if only is None or each.cluster in only
+        )
+        now = self._means.now()
+        views = [
+            view
+            for cluster in sorted({each.cluster for each in scope})
+            if (view := self._lookout.view(cluster)) is not None
+        ]
+        return Asked(
+            units=scope,
+            claims=claims.of(views, scope, index.addresses(scope), now),
+            failures=self._lookout.failures(),
+            now=now,
+        )
+
+
+def _subject(made: PassResult) -> Subject | None:
+    settings: Settings | None = made.settings
+    if settings is None or made.head is None or made.history is None:
+        return None
+    if made.failure is not None:
+        return None
+    targets = proof_targets(made.head, settings, touches(made.history))
+    return subject_of(made, settings, made.head.files, targets)
+
+
+def _lost() -> PassResult:
+    lost = Conflict(
+        f"{Code.PUSH_CONFLICT}: the branch moved {ATTEMPTS} times while this pass planned",
+        hint="nothing was lost; the next pass tries again",
+    )
+    return replace(
+        PassResult(plan=NO_PLAN, settings=None, head=None, history=None), failure=lost
+    )

@@ -1,0 +1,248 @@
+"""A pass over some units: planned on an index that is kept, pushed without a fetch (does I/O).
+
+The push decides by compare-and-swap whether the branch is where we know it to be. When it is
+elsewhere the index goes on with what came, and the units are planned again together with those
+that the new commits concern. Whatever the index cannot follow is a matter of a whole pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.errors import Conflict, ReconcileError
+from reconciler.freshness import clusters_of_others
+from reconciler.live.agenda import Key
+from reconciler.log import log
+from reconciler.model.claims import ClusterClaims
+from reconciler.model.clusters import InventoryFailure, Unknown
+from reconciler.model.proofs import ProofTarget, Stage
+from reconciler.model.repository import BlobId, CommitId, File, Head
+from reconciler.model.units import UnitId
+from reconciler.passes import Memory, PassOptions, PassResult
+from reconciler.plan import Index, Inputs, plan_on
+from reconciler.plan.ledger_index import At
+from reconciler.prove import prove
+from reconciler.repo import Repository
+from reconciler.report import Subject, subject_of
+from reconciler.rewind import lost_applied
+from reconciler.run import RENDERING
+from reconciler.settings import Settings
+from reconciler.targets import targets_at
+
+_NO_COMMIT = CommitId("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What one slice is about: its whole scope, what it claims, what could not be read."""
+
+    units: frozenset[UnitId]
+    claims: tuple[ClusterClaims, ...]
+    failures: tuple[InventoryFailure, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sliced:
+    """What became of a slice. `subject` is what it leaves to prove and to tell.
+
+    `lost` is what commits of others concern which came first: ask again with that.
+    `whole` says that only a whole pass can tell.
+    """
+
+    result: PassResult | None = None
+    subject: Subject | None = None
+    lost: frozenset[Key] = frozenset()
+    whole: bool = False
+
+
+class Slices:
+    """Plans units on the branch as it is known. For one thread at a time."""
+
+    def __init__(
+        self, repository: Repository, options: PassOptions, memory: Memory
+    ) -> None:
+        self._repository = repository
+        self._options = options
+        self._memory = memory
+        self._settings: Settings | None = None
+        self._index: Index | None = None
+        self.of_others: set[str] = set()  # clusters of which another reconciler wrote
+
+    @property
+    def index(self) -> Index | None:
+        """What is known of the branch; `None` until a whole pass has read it."""
+        return self._index
+
+    def start(self, result: PassResult) -> None:
+        """Know the branch as a whole pass left it; a failed one makes everything doubtful."""
+        self._index, self.of_others = None, set()
+        known = result.failure is None and result.settings is not None
+        if known and result.head is not None and result.history is not None:
+            self._settings = result.settings
+            self._index = Index(result.head, result.history)
+
+    def follow(self) -> frozenset[Key] | None:
+        """Fetch, and go on with what came: the units and clusters that it concerns.
+
+        `None` when everything has to be read anew.
+        """
+        self._repository.fetch()
+        return self._advance(ours=False)
+
+    async def make(self, asked: Asked) -> Sliced:
+        """Plan and push. Raises nothing of what a pass may meet: the result says it."""
+        index, settings = self._index, self._settings
+        if index is None or settings is None:
+            return Sliced(whole=True)
+        try:
+            result = await self._planned(index, settings, asked)
+            if not result.plan.drafts:
+                return self._done(result, asked)
+            frozen = await lost_applied(self._repository, _touched(result), settings)
+            if frozen is not None:
+                return Sliced(whole=True)
+            return self._pushed(result, asked)
+        except Conflict:
+            log.info("lost the race for the branch", attempt=1)
+            lost = self.follow()
+            return Sliced(whole=True) if lost is None else Sliced(lost=lost)
+
+    async def _planned(
+        self, index: Index, settings: Settings, asked: Asked
+    ) -> PassResult:
+        options = self._options
+        inputs = Inputs(
+            settings=settings,
+            head=index.head,
+            history=index.history,
+            claims=asked.claims,
+            now=asked.now,
+            failures=asked.failures,
+            looks=self._memory.looks.current(settings.guards.grace),
+            proven=await self._proven(index, settings),
+            released=options.released,
+            only=options.only,
+            units=asked.units,
+            gateways=options.gateways,
+            accept_deletions=options.accept_deletions,
+            accept_rewrites=options.accept_rewrites,
+        )
+        return PassResult(
+            plan=plan_on(index, inputs, RENDERING),
+            settings=settings,
+            head=index.head,
+            history=index.history,
+            claims=asked.claims,
+        )
+
+    async def _proven(
+        self, index: Index, settings: Settings
+    ) -> frozenset[tuple[UnitId, str]]:
+        """Units that serve, asked only while something drains."""
+        entries = (index.ledger.entries[at] for at in index.ledger.draining)
+        units = frozenset(each.owner.unit for each in entries if each.owner is not None)
+        if not units:
+            return frozenset()
+        proofs = await prove(
+            _targets(index, settings, units),
+            settings,
+            self._repository.content_at,
+            self._memory.seen,
+        )
+        return frozenset(
+            (proof.unit, proof.gateway)
+            for proof in proofs
+            if proof.stage is Stage.SERVING
+        )
+
+    def _pushed(self, result: PassResult, asked: Asked) -> Sliced:
+        made = result.plan
+        try:
+            commit = self._repository.push(
+                made.drafts, made.base, made.digest, asked.now
+            )
+        except Conflict:
+            raise
+        except ReconcileError as exc:
+            return Sliced(result=replace(result, failure=exc))
+        log.info("commit pushed", commit=commit, changes=len(made.drafts))
+        self._memory.pushed = self._memory.followed = commit
+        result = replace(result, commit=commit if commit != made.base else None)
+        self._advance(ours=True)
+        return self._done(result, asked)
+
+    def _done(self, result: PassResult, asked: Asked) -> Sliced:
+        missing, known = result.plan.unconfirmed, _known(asked.claims)
+        self._memory.looks.note(missing, known, asked.now, among=asked.units)
+        index, settings = self._index, self._settings
+        if index is None or settings is None:
+            return Sliced(result=result)
+        targets = _targets(index, settings, asked.units)
+        subject = subject_of(result, settings, index.files, targets)
+        return Sliced(result=result, subject=subject)
+
+    def _advance(self, *, ours: bool) -> frozenset[Key] | None:
+        """Go on with the branch as it is known in the clone now; `ours` is what we pushed."""
+        index = self._index
+        if index is None:
+            return None
+        changes = self._repository.since(index.commit)
+        concerned = None
+        if changes is not None:
+            if changes.tip == index.commit:
+                return frozenset()
+            concerned = index.advance(changes)
+        if changes is None or concerned is None:
+            self._index = None
+            return None
+        if not ours:
+            self.of_others |= clusters_of_others(
+                changes.commits, _NO_COMMIT, self._options.gateways
+            )
+        return concerned | _clusters(changes.files)
+
+
+def _clusters(paths: Iterable[str]) -> frozenset[str]:
+    """Clusters of which also units are concerned that HEAD does not have yet.
+
+    Those are held by a file, or wait until people accept their cluster.
+    """
+    folders = (path.split("/") for path in paths)
+    return frozenset(
+        parts[1].removesuffix(".yaml")
+        for parts in folders
+        if parts[0] in ("clusters", "holds") and len(parts) > 1
+    )
+
+
+def _targets(
+    index: Index, settings: Settings, units: Iterable[UnitId]
+) -> tuple[ProofTarget, ...]:
+    """What is to be proven of some units."""
+    paths: set[str] = set()
+    routes: dict[At, str] = {}
+    for unit in units:
+        paths.update(head.path for head in index.heads.heads.get(unit, ()))
+        for entry in index.ledger.owned.get(unit, ()):
+            if entry.owner is not None:
+                routes[(entry.gateway, entry.key)] = entry.owner.route
+    return targets_at(index.head, settings, index.touched, sorted(paths), routes)
+
+
+def _touched(result: PassResult) -> Head:
+    """HEAD as far as a plan writes it: whose folders an engine is asked about."""
+    nothing = File(blob=BlobId(""), data=b"")
+    paths = (write.path for draft in result.plan.drafts for write in draft.writes)
+    return Head(commit=result.plan.base, files=dict.fromkeys(paths, nothing))
+
+
+def _known(claims: Iterable[ClusterClaims]) -> frozenset[str]:
+    """Clusters of which there are complete lists."""
+    return frozenset(
+        each.view.entry.name
+        for each in claims
+        if not isinstance(each.view.objects, Unknown)
+    )

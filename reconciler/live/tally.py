@@ -1,0 +1,64 @@
+"""What passes said last of every unit: rows for metrics, and who waits for time (decides alone)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from reconciler.codes import Code
+from reconciler.live.patience import waits
+from reconciler.model.plans import Op, Plan, Row
+from reconciler.model.units import UnitId
+
+NOBODY = UnitId(cluster="")
+
+
+class Tally:
+    """The rows that stand: a slice replaces those of its units, a whole pass all.
+
+    `ops` counts them, `held` those of holds by code; `waiting` are units that time may change.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[UnitId, tuple[Row, ...]] = {}
+        self.ops: Counter[Op] = Counter()
+        self.held: Counter[Code] = Counter()
+        self.waiting: set[UnitId] = set()
+
+    def whole(self, plan: Plan) -> None:
+        """A pass looked at everything."""
+        self._rows.clear()
+        self.ops.clear()
+        self.held.clear()
+        self.waiting.clear()
+        self._put(plan.rows)
+
+    def slice(self, plan: Plan, units: Iterable[UnitId]) -> None:
+        """A pass looked at these units."""
+        for unit in (*units, NOBODY):
+            self._count(self._rows.pop(unit, ()), -1)
+            self.waiting.discard(unit)
+        self._put(plan.rows)
+
+    def _put(self, rows: Iterable[Row]) -> None:
+        found: dict[UnitId, list[Row]] = {}
+        for row in rows:
+            found.setdefault(unit_of(row), []).append(row)
+            if waits(row):
+                self.waiting.add(unit_of(row))
+        for unit, mine in found.items():
+            self._count(self._rows.get(unit, ()), -1)
+            self._rows[unit] = tuple(mine)
+            self._count(mine, 1)
+
+    def _count(self, rows: Iterable[Row], sign: int) -> None:
+        for row in rows:
+            self.ops[row.op] += sign
+            if row.op is Op.HOLD:
+                self.held[row.code] += sign
+
+
+def unit_of(row: Row) -> UnitId:
+    """The unit that a row speaks of; one of a whole cluster speaks of its API."""
+    name = row.name or ""
+    return UnitId(cluster=row.cluster, namespace=row.namespace or "", name=name)

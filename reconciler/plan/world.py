@@ -94,6 +94,8 @@ class World:
 
     def gives(self, unit: UnitId) -> tuple[Transfer, ...]:
         """What the unit hands over now and still serves."""
+        if not self.transfers:
+            return ()
         return tuple(
             each for each in self.transfers if each.former == unit and each.entry.live
         )

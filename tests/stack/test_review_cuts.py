@@ -23,7 +23,7 @@ BRANCH = "wharfinger/eu1/shop"
 PORT = "ports/public/20001.yaml"
 ADDRESSES = "manifests/public/eu1/shop/vs-orders.endpoints.yaml"
 # A push costs Gitea half a second; WHARFINGER_TEST_CUTS=10000 cuts after every single byte.
-CUTS = int(os.environ.get("WHARFINGER_TEST_CUTS", "20"))
+CUTS = int(os.environ.get("WHARFINGER_TEST_CUTS", "12"))
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Reason codes: stable tokens for everything that a pass may say about a route; pure.
 
 1xx what a tenant wrote, 2xx waits and freezes, 3xx what could not be read, 4xx Git, 5xx changes,
-6xx what `check` finds in an ingress repository or in a change of it.
+6xx what `check` finds in an ingress repository or in a change of it; from 641 on what several
+processes and repositories mean for a route.
 Each has a page in `docs/errors/`; a test holds the two together.
 """
 
@@ -126,3 +127,5 @@ class Code(StrEnum):
     ADDRESS_NOT_PERMITTED = "WHF633"
     GATEWAY_NOT_PERMITTED = "WHF634"
     NAMES_COLLIDE = "WHF635"
+
+    ELSEWHERE = "WHF641"

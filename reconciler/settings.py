@@ -181,7 +181,6 @@ class Tenant(_Model):
     quota: Quota = Quota()
     volatile_backends: StrictBool = False
     placement: PlacementRule = PlacementRule.FIRST
-    claims: Claims = Claims.ALL
 
 
 class ReviewMode(StrEnum):
@@ -307,9 +306,9 @@ class Settings(_Model):
     inventories: tuple[Inventory, ...]
     apis: Apis = Apis()
     tenants: tuple[Tenant, ...]
-    foreign_gateways: tuple[
-        Label, ...
-    ] = ()  # of other repositories: not ours to refuse
+    # Gateways of other repositories that serve the same clusters, and what is ours of the rest.
+    foreign_gateways: tuple[Label, ...] = ()
+    claims: Claims = Claims.ALL
     review: Review = Review()
     guards: Guards = Guards()
     release: Release = Release()
@@ -331,6 +330,17 @@ class Settings(_Model):
             ),
             None,
         )
+
+    def is_shared(self) -> bool:
+        """Whether other repositories serve the same clusters."""
+        return bool(self.foreign_gateways) or self.claims is Claims.NAMED
+
+    def is_ours(self, gateway: str | None) -> bool:
+        """Whether an exposure that names this gateway (`None`: no one) is ours to judge."""
+        if gateway is not None and gateway in self.foreign_gateways:
+            return False
+        named = gateway is not None and self.gateway(gateway) is not None
+        return named or self.claims is Claims.ALL
 
     def host(self, gateway: Gateway) -> str:
         """What clients dial for a port of this gateway."""

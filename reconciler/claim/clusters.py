@@ -60,8 +60,12 @@ def claim(
     found = _by_unit(cluster, objects.virtual_services)
     claims = []
     unexposed = []
+    elsewhere = []
     for unit in sorted(found):
         sources = [_source(unit, each) for each in found[unit]]
+        if all(_is_elsewhere(each, settings) for each in found[unit]):
+            elsewhere.append(unit)
+            continue
         if not any(_asks(each, unit in head) for each in found[unit]):
             unexposed.append(sources[0])
             continue
@@ -72,6 +76,7 @@ def claim(
         claims=tuple(claims),
         api=claim_api(view.entry, settings, head.get(UnitId(cluster=cluster))),
         unexposed=tuple(source.unit for source in unexposed),
+        elsewhere=tuple(elsewhere),
         unexposed_sources=tuple(
             source for source in unexposed if is_written_back(source.annotations)
         ),
@@ -170,6 +175,13 @@ def _asks(source: VirtualService, served: bool) -> bool:
     except Refused:
         return True
     return False
+
+
+def _is_elsewhere(source: VirtualService, settings: Settings) -> bool:
+    """Whether an object is another repository's: one that is exposed and names it."""
+    if source.deleting or not is_exposed(source.annotations):
+        return False
+    return not settings.is_ours(source.annotations.get(f"{PREFIX}gateway"))
 
 
 def _by_unit(

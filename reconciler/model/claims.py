@@ -80,6 +80,7 @@ class ClusterClaims:
     deleted, which is proof of absence of the exposure by itself.
     `follow` recomputes the addresses of destinations that HEAD serves although the newest wish
     is another one (held and rejected units): unit -> addresses for the destinations in HEAD.
+    `elsewhere` are exposures of other ingress repositories.
     """
 
     view: ClusterView
@@ -88,3 +89,4 @@ class ClusterClaims:
     unexposed: tuple[UnitId, ...] = ()
     unexposed_sources: tuple[Source, ...] = ()
     follow: tuple[UnitAddresses, ...] = ()
+    elsewhere: tuple[UnitId, ...] = ()

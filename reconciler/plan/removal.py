@@ -3,6 +3,7 @@
     why nobody wants it                                  | proof
     -----------------------------------------------------+-------------------------------------
     listed without the annotation, or being deleted      | the listing itself
+    listed as another ingress repository's               | the listing itself
     not listed, cluster in a directory                   | one complete read
     not listed, cluster behind an API server             | complete lists, grace apart
     settings no longer permit what HEAD has              | the settings
@@ -37,6 +38,7 @@ _REASONS = {
     Code.NO_LONGER_PERMITTED: "the settings no longer permit it",
     Code.CLUSTER_DELETED: "its inventory says that the cluster was deleted",
     Code.TRANSFERRED: "its ports and hosts go to other units",
+    Code.ELSEWHERE: "it is another ingress repository's now",
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from reconciler.model.plans import Op, Row
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import PortState, UnitId
-from reconciler.names import cluster_path
+from reconciler.names import cluster_path, wish_path
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
 from reconciler.plan.records import format_record
 from reconciler.plan.standing import fresh
@@ -62,6 +62,7 @@ def mine(world: World, out: Decisions) -> IsMine:
 
 def leave_others(world: World, out: Decisions, is_mine: IsMine) -> None:
     """Take out what other processes write and say; addresses are followed where they are served."""
+    out.others.update(_never_ours(world))
     if world.inputs.gateways is None:
         return
     out.writes[:] = [
@@ -93,6 +94,18 @@ def _is_told(row: Row, is_mine: IsMine) -> bool:
         cluster=row.cluster, namespace=row.namespace or "", name=row.name or ""
     )
     return is_mine(unit) or (row.name is None and row.op is Op.SKIP)
+
+
+def _never_ours(world: World) -> Iterable[UnitId]:
+    """Objects that say nothing any more, where what they said was another repository's."""
+    settings = world.inputs.settings
+    if not settings.is_shared():
+        return
+    for claims in world.inputs.claims:
+        for source in claims.unexposed_sources:
+            paths = (wish_path(each.name, source.unit) for each in settings.gateways)
+            if not any(world.written_by_us(path) for path in paths):
+                yield source.unit
 
 
 def _all(world: World) -> Iterable[UnitId]:

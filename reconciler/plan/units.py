@@ -160,6 +160,9 @@ class _Walk:
         )
 
     def _absent(self, unit: UnitId) -> None:
+        if unit in self._claims.elsewhere:
+            self._remove(unit, Code.ELSEWHERE)
+            return
         if unit in self._claims.unexposed:
             self._remove(unit, Code.UNEXPOSED)
             return

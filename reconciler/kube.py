@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -23,6 +24,7 @@ from reconciler import jsonio
 from reconciler.fairness import Pace, Shares
 from reconciler.kubeconfig import Credentials
 from reconciler.kubeerrors import (
+    Expired,
     KubeError,
     NotFound,
     Rejected,
@@ -34,6 +36,7 @@ from reconciler.kubesession import (
     server_certificate_names,
     transport_failure,
 )
+from reconciler.kubewatch import Lines, Terms, Traffic
 from reconciler.model.clusters import Why
 from reconciler.paging import Limits, Reading, Spent
 from reconciler.weight import weight
@@ -42,16 +45,20 @@ T = TypeVar("T")
 Json = Mapping[str, Any]
 
 __all__ = [
+    "Expired",
     "KubeApi",
     "KubeError",
     "Limits",
     "NotFound",
     "Rejected",
     "Spent",
+    "Terms",
+    "Traffic",
     "server_certificate_names",
 ]
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA_EVENTS = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _REASON = re.compile(r"[A-Z][A-Za-z]{1,63}\Z")
 _ERROR_BYTES = 64 * 1024
 # About what an answer costs on a small machine; only the order of magnitude matters.
@@ -69,14 +76,27 @@ class _Request:
     content: str = "application/json"
     accept: str = "application/json"
 
+    @property
+    def verb(self) -> str:
+        """The verb as Kubernetes counts it."""
+        if self.method != "GET":
+            return self.method.lower()
+        if "watch" in self.params:
+            return "watch"
+        return "list" if "limit" in self.params else "get"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed(Generic[T]):
-    """A whole list, the opaque resourceVersion that a watch of it starts from, and its bytes."""
+    """A whole list, and the opaque resourceVersion that a watch of it starts from.
+
+    `size` are the bytes that came, `kept` what the items take in memory.
+    """
 
     items: tuple[T, ...]
     version: str
     size: int
+    kept: int
 
 
 class KubeApi:
@@ -98,6 +118,7 @@ class KubeApi:
         self.name = name
         self.limits = limits or Limits()
         self.pace = Pace(shares=shares or Shares())
+        self.traffic = Traffic()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -149,13 +170,44 @@ class KubeApi:
         where = f"{self.name}: GET {path}"
         reading = Reading(where=where, limits=self.limits, spent=spent or Spent())
         items: list[T] = []
+        kept = 0
         while not reading.done:
             data = await self._page(reading, path, accept)
             await self._turn(data)
-            items.extend(_converted(reading, data, convert))
-            del data
+            page, bytes_kept = _converted(reading, data, convert)
+            items.extend(page)
+            kept += bytes_kept
+            del data, page
         version, size = reading.version, reading.total_bytes
-        return Listed(items=tuple(items), version=version, size=size)
+        return Listed(items=tuple(items), version=version, size=size, kept=kept)
+
+    @asynccontextmanager
+    async def watch(self, path: str, terms: Terms) -> AsyncIterator[Lines]:
+        """Lines of what happens to a collection after a list; the connection ends with it.
+
+        Raises Expired when that is too long ago, NotFound, KubeError; so do the lines.
+        """
+        where = f"{self.name}: WATCH {path}"
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": terms.version,
+            "timeoutSeconds": str(int(terms.seconds)),
+        }
+        request = _Request(method="GET", path=path, params=params, accept=terms.accept)
+        async with self._exchange(request, where) as opened:
+            answer = opened
+        try:
+            yield Lines(
+                content=answer.content,
+                terms=terms,
+                limits=self.limits,
+                traffic=self.traffic,
+                turn=self._turn,
+                where=where,
+            )
+        finally:
+            answer.close()
 
     async def json_patch(self, path: str, operations: Sequence[Json]) -> Json:
         """Apply a JSON patch (RFC 6902). Raises Rejected when a `test` fails."""
@@ -221,19 +273,34 @@ class KubeApi:
         return _object(data, where)
 
     async def _answer(self, request: _Request, where: str) -> bytes:
-        """The body of a successful answer; each failure of the transport has its `Why`."""
+        """The body of a successful answer."""
+        async with self._exchange(request, where) as answer:
+            try:
+                data = await _body(answer, where, self.limits.page_bytes)
+            finally:
+                answer.close()
+        self.traffic.received += len(data)
+        return data
+
+    @asynccontextmanager
+    async def _exchange(
+        self, request: _Request, where: str
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful answer, in time; each failure of the transport has its `Why`."""
         seconds = self.limits.request_seconds
-        answered = False
+        answer = None
+        self.traffic.requests[request.verb] += 1
         await self.pace.turn(_SECONDS_PER_REQUEST)
         try:
-            async with asyncio.timeout(seconds), self._send(request) as answer:
-                answered = True
-                return await _body(answer, where, self.limits.page_bytes)
+            async with asyncio.timeout(seconds):
+                answer = await self._send(request)
+                await _check_head(answer, where)
+                yield answer
         except TimeoutError:
             what = f"no whole answer within {seconds:g} s"
             raise KubeError(what, where, why=Why.TIMEOUT) from None
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            what, why = transport_failure(exc, answered)
+            what, why = transport_failure(exc, answer is not None)
             raise KubeError(what, where, why=why) from None
 
     def _send(self, request: _Request) -> Any:
@@ -269,15 +336,16 @@ def object_path(version: str, plural: str, namespace: str, name: str) -> str:
 
 def _converted(
     reading: Reading, data: bytes, convert: Callable[[Json], T]
-) -> tuple[T, ...]:
-    """What is kept of a page; nothing raw outlives the call."""
+) -> tuple[tuple[T, ...], int]:
+    """What is kept of a page, and its bytes in memory; nothing raw outlives the call."""
     page = reading.page(_object(data, reading.where), len(data))
     try:
         found = tuple(map(convert, page))
     except ValueError as exc:
         raise reading.broken(str(exc), Why.UNREADABLE) from None
-    reading.keep(sum(map(weight, found)))
-    return found
+    kept = sum(map(weight, found))
+    reading.keep(kept)
+    return found, kept
 
 
 def _object(data: bytes, where: str) -> Json:
@@ -292,17 +360,24 @@ def _object(data: bytes, where: str) -> Json:
     return value
 
 
-async def _body(answer: aiohttp.ClientResponse, where: str, limit: int) -> bytes:
+async def _check_head(answer: aiohttp.ClientResponse, where: str) -> None:
     if answer.status not in (200, 201):
-        raise status_failure(answer.status, await _reason(answer), where)
+        try:
+            reason = await _reason(answer)
+        finally:
+            answer.close()
+        raise status_failure(answer.status, reason, where)
     if answer.headers.get("Content-Encoding", "identity") != "identity":
+        answer.close()
         what = "the answer is compressed although that was not asked for"
         raise KubeError(what, where, why=Why.UNREADABLE)
+
+
+async def _body(answer: aiohttp.ClientResponse, where: str, limit: int) -> bytes:
     data = bytearray()
     async for chunk in answer.content.iter_any():
         data += chunk
         if len(data) > limit:
-            answer.close()
             what = f"the answer has more than {limit} bytes"
             raise TooLarge(what, where, why=Why.INCOMPLETE)
     return bytes(data)
@@ -311,7 +386,6 @@ async def _body(answer: aiohttp.ClientResponse, where: str, limit: int) -> bytes
 async def _reason(answer: aiohttp.ClientResponse) -> str:
     """The machine-readable reason of a Status, such as `Forbidden`; else nothing."""
     data = await answer.content.read(_ERROR_BYTES)
-    answer.close()
     try:
         value = jsonio.loads(data)
     except jsonio.InvalidJson:

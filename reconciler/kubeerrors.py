@@ -30,6 +30,10 @@ class Rejected(KubeError):
     """400, 409 or 422: a write met another state than it expected, or is not valid."""
 
 
+class Expired(KubeError):
+    """410: what was asked for is compacted away; only a new list helps."""
+
+
 class TooLarge(KubeError):
     """A body over the limit; a smaller page may fit."""
 
@@ -45,14 +49,21 @@ _STATUS_WHY = {
 }
 
 
+_STATUS_KIND: dict[int, type[KubeError]] = {
+    400: Rejected,
+    404: NotFound,
+    409: Rejected,
+    410: Expired,
+    422: Rejected,
+}
+
+
 def status_failure(status: int, reason: str, where: str) -> KubeError:
     """The error of an answer that is no success."""
     if 300 <= status < 400:
         what = f"HTTP {status}: a redirect, which is never followed"
         return KubeError(what, where, why=Why.UNREADABLE, status=status)
     default = Why.UNREACHABLE if status >= 500 else Why.UNREADABLE
-    kind = {400: Rejected, 404: NotFound, 409: Rejected, 422: Rejected}.get(
-        status, KubeError
-    )
+    kind = _STATUS_KIND.get(status, KubeError)
     what = f"HTTP {status} {reason}".rstrip()
     return kind(what, where, why=_STATUS_WHY.get(status, default), status=status)

@@ -34,9 +34,6 @@ _BUFFER = 256 * 1024
 _AND_READ = 2.0
 
 
-NO_END = aiohttp.ClientTimeout(total=None, sock_connect=10.0)
-
-
 def open_session(
     credentials: Credentials, *, name: str, limits: Limits, pace: Pace
 ) -> aiohttp.ClientSession:
@@ -175,8 +172,9 @@ def _configuration(
         "auto_decompress": False,
         "cookie_jar": aiohttp.DummyCookieJar(),
         "read_bufsize": _BUFFER,
+        # A watch has no end, and whoever reads any body has a clock of his own.
         "timeout": aiohttp.ClientTimeout(
-            total=limits.request_seconds, sock_connect=limits.connect_seconds
+            total=None, sock_connect=limits.connect_seconds
         ),
     }
     return configuration

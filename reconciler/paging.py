@@ -24,6 +24,7 @@ class Limits:
     A page counts as it came. `*_values` are commas and opening brackets: each value of JSON
     needs one, and a byte or two can become a hundred in memory. `received_bytes` and
     `kept_bytes` count for all lists of one reading: what came, and what is kept of it in memory.
+    A watch has lines, and bytes per second after a burst.
     """
 
     request_seconds: float = 30.0
@@ -37,6 +38,9 @@ class Limits:
     items: int = 100_000
     received_bytes: int = 512 * _MIB
     kept_bytes: int = 48 * _MIB
+    line_bytes: int = 4 * _MIB
+    watch_burst: int = 32 * _MIB
+    watch_rate: int = _MIB // 2
 
 
 @dataclass(slots=True, kw_only=True)

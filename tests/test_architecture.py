@@ -64,7 +64,7 @@ IMPURE = (
 IMPURE_CALLS = ("now", "utcnow", "today", "fromtimestamp")
 IMPURE_NAMES = ("open", "print", "input", "exec", "eval", "breakpoint")
 HOMES = {
-    "aiohttp": ("kube", "kubesession"),
+    "aiohttp": ("kube", "kubesession", "kubewatch"),
     "click": ("cli",),
     "cel_expr_python": ("policies",),
     "envoy": ("envoysync", "envoyadmin"),

@@ -6,16 +6,14 @@ One cluster or inventory that cannot be read never stops the others.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import replace
 
 from reconciler.model.clusters import (
     ClusterView,
     InventoryFailure,
     Snapshot,
     Unknown,
-    Why,
 )
+from reconciler.observe.distinct import distinct
 from reconciler.observe.folders import read_directory
 from reconciler.observe.servers import known_servers, read_servers
 from reconciler.settings import Inventory, Settings
@@ -39,7 +37,7 @@ async def observe(
             views.extend(result)
     kept = [view for view in views if only is None or view.entry.name in only]
     return Snapshot(
-        clusters=tuple(sorted(_distinct(kept), key=lambda view: view.entry.name)),
+        clusters=tuple(sorted(distinct(kept), key=lambda view: view.entry.name)),
         failures=tuple(failures),
     )
 
@@ -54,24 +52,3 @@ async def _inventory(
         return found
     wanted = [each for each in found if only is None or each.entry.name in only]
     return await read_servers(wanted, settings)
-
-
-def _distinct(views: list[ClusterView]) -> list[ClusterView]:
-    """One view a name. Names or ids that are claimed twice are unknown for all who claim them.
-
-    Who was there first is not known here but in Git, so nobody's objects are believed: what is
-    served stays as it is for all of them until the inventories agree again.
-    """
-    names = Counter(view.entry.name for view in views)
-    ids = Counter(view.entry.cluster_id for view in views if view.entry.cluster_id)
-    found: dict[str, ClusterView] = {}
-    for view in views:
-        entry = view.entry
-        if names[entry.name] > 1:
-            message = f"several inventory entries are called {entry.name}"
-            view = replace(view, objects=Unknown(why=Why.DUPLICATE, message=message))
-        elif ids[entry.cluster_id] > 1:
-            message = f"several clusters have the id {entry.cluster_id}"
-            view = replace(view, objects=Unknown(why=Why.DUPLICATE, message=message))
-        found[entry.name] = view
-    return list(found.values())

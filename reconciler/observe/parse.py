@@ -187,6 +187,16 @@ def _endpoint(each: Json, namespace: str, pods: PodLabels | None) -> Endpoint:
     )
 
 
+def endpoint_pods(body: Json) -> tuple[str, ...]:
+    """The names of the pods behind the endpoints of an EndpointSlice, empty where none is."""
+    targets = (
+        mapping(mapping(each).get("targetRef")) for each in items(body.get("endpoints"))
+    )
+    return tuple(
+        text(each.get("name")) if each.get("kind") == "Pod" else "" for each in targets
+    )
+
+
 def pod_labels(body: Json) -> tuple[tuple[str, str], tuple[tuple[str, str], ...]]:
     """((namespace, name), sorted labels) of a Pod."""
     labels = mapping(mapping(body.get("metadata")).get("labels"))

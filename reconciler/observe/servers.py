@@ -6,10 +6,10 @@ All or nothing: one list that is not whole makes the cluster unknown.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from reconciler.fairness import Shares
 from reconciler.kube import (
@@ -17,7 +17,6 @@ from reconciler.kube import (
     KubeApi,
     KubeError,
     Limits,
-    NotFound,
     server_certificate_names,
 )
 from reconciler.kubeconfig import (
@@ -37,11 +36,10 @@ from reconciler.model.clusters import (
 )
 from reconciler.names import is_cluster_name
 from reconciler.observe import parse
+from reconciler.observe.discovery import Istio, all_of, identity, served_istio
 from reconciler.observe.lanes import Lanes
 from reconciler.paging import Spent
 from reconciler.settings import ApiMode, Inventory, Settings
-
-ISTIO_GROUP = "/apis/networking.istio.io"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ async def _view(server: Server, settings: Settings, shares: Shares) -> ClusterVi
                 credentials, name=entry.name, limits=most, shares=shares
             ) as api:
                 cluster_id, objects = await _read(api)
-            names = await _certificate_names(entry, credentials, settings)
+            names = await certificate_names_of(entry, credentials, settings)
     except KubeError as exc:
         return ClusterView(entry=entry, objects=exc.unknown())
     except TimeoutError:
@@ -138,9 +136,10 @@ def _late(entry: ClusterEntry, within: str) -> ClusterView:
     return ClusterView(entry=entry, objects=unknown)
 
 
-async def _certificate_names(
+async def certificate_names_of(
     entry: ClusterEntry, credentials: Credentials, settings: Settings
 ) -> tuple[str, ...] | None:
+    """What the server's certificate carries; `None`: not known, or nobody asks."""
     if settings.apis.mode is not ApiMode.AUTO or not entry.api_servers:
         return None
     names = await server_certificate_names(
@@ -157,10 +156,10 @@ async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
 
     The id is asked for before and after: behind one address another cluster may answer.
     """
-    cluster_id = await _identity(api)
-    istio = await _istio(api)
+    cluster_id = await identity(api)
+    istio = await served_istio(api)
     spent = Spent()
-    services, core, nodes, rules = await _all(
+    services, core, nodes, rules = await all_of(
         api.list(f"{istio.path}/virtualservices", parse.virtual_service, spent=spent),
         api.list("/api/v1/services", parse.service, spent=spent),
         api.list("/api/v1/nodes", parse.node, spent=spent),
@@ -172,7 +171,7 @@ async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
         lambda body: parse.endpoint_slice(body, pods),
         spent=spent,
     )
-    if await _identity(api) != cluster_id:
+    if await identity(api) != cluster_id:
         what = "another cluster answered before the lists were whole"
         raise KubeError(what, api.name, why=Why.INCOMPLETE)
     return cluster_id, ClusterObjects(
@@ -187,59 +186,8 @@ async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
     )
 
 
-async def _all(*requests: Coroutine[Any, Any, Any]) -> list[Any]:
-    """All results, or the first failure in the order of the requests: never one by luck."""
-    results = await asyncio.gather(*requests, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return results
-
-
-async def _identity(api: KubeApi) -> str:
-    """The UID of the Namespace kube-system."""
-    path = "/api/v1/namespaces/kube-system"
-    try:
-        system = await api.get(path)
-    except NotFound as exc:
-        what = "it has no Namespace kube-system"
-        raise KubeError(what, api.name, why=Why.NO_ID, status=exc.status) from None
-    found = parse.cluster_id(parse.mapping(system.get("metadata")).get("uid"))
-    if not found:
-        raise KubeError("Namespace kube-system has no uid", api.name, why=Why.NO_ID)
-    return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Istio:
-    """The served version of Istio's networking group, and whether it has DestinationRules."""
-
-    path: str
-    rules: bool
-
-
-async def _istio(api: KubeApi) -> _Istio:
-    """What discovery says: a list that answers 404 could also be a proxy's mistake."""
-    for version in ("v1", "v1beta1", "v1alpha3"):
-        path = f"{ISTIO_GROUP}/{version}"
-        try:
-            served = await api.get(path)
-        except NotFound:
-            continue
-        names = {
-            parse.text(parse.mapping(each).get("name"))
-            for each in parse.items(served.get("resources"))
-        }
-        if "virtualservices" in names:
-            return _Istio(path=path, rules="destinationrules" in names)
-    what = (
-        "VirtualServices of networking.istio.io are not served: is their CRD installed?"
-    )
-    raise KubeError(what, api.name, why=Why.NO_CRD)
-
-
 async def _rules(
-    api: KubeApi, istio: _Istio, spent: Spent
+    api: KubeApi, istio: Istio, spent: Spent
 ) -> tuple[DestinationRule, ...]:
     """Without their CRD there are no subsets, and only a unit that names one is rejected."""
     if not istio.rules:

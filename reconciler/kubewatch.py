@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import aiohttp
 
+from reconciler import jsonio
 from reconciler.kubeerrors import KubeError
 from reconciler.kubesession import transport_failure
 from reconciler.model.clusters import Why
@@ -63,15 +64,17 @@ class _Bucket:
 
 @dataclass(slots=True, kw_only=True)
 class Lines:
-    """The lines of an open watch; iterate once. Raises KubeError."""
+    """An open watch."""
 
-    answer: aiohttp.ClientResponse
+    content: aiohttp.StreamReader
     terms: Terms
     limits: Limits
     traffic: Traffic
+    turn: Callable[[bytes], Awaitable[None]]
     where: str
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def each(self) -> AsyncGenerator[bytes, None]:
+        """Line by line. Raises KubeError."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.terms.seconds + SLACK
         heard = loop.time()
@@ -90,7 +93,9 @@ class Lines:
             for line in lines:
                 rest += line
                 self._check(rest)
-                yield bytes(rest)
+                whole = bytes(rest)
+                await self._check_values(whole)
+                yield whole
                 rest.clear()
                 heard = loop.time()
             rest += last
@@ -101,7 +106,7 @@ class Lines:
         """What came; nothing when the watch ended, `None` when it did not come in time."""
         try:
             async with asyncio.timeout_at(by):
-                return await self.answer.content.readany()
+                return await self.content.readany()
         except TimeoutError:
             return None
         except (aiohttp.ClientError, OSError, ValueError) as exc:
@@ -118,6 +123,13 @@ class Lines:
         if len(line) > self.limits.line_bytes:
             what = f"a line has more than {self.limits.line_bytes} bytes"
             raise self._broken(what, Why.UNREADABLE)
+
+    async def _check_values(self, line: bytes) -> None:
+        """What is short can be dear to parse; and parsing waits for its turn."""
+        if jsonio.values(line) > self.limits.object_values:
+            what = f"a line has more than {self.limits.object_values} values"
+            raise self._broken(what, Why.UNREADABLE)
+        await self.turn(line)
 
     def _broken(self, what: str, why: Why) -> KubeError:
         return KubeError(what, self.where, why=why)

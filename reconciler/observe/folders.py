@@ -53,6 +53,11 @@ def read_directory(
     )
 
 
+def read_cluster(folder: Path, inventory: Inventory) -> ClusterView:
+    """The cluster of one folder."""
+    return _view(folder, inventory.names.get(folder.name, folder.name), inventory)
+
+
 def _view(folder: Path, name: str, inventory: Inventory) -> ClusterView:
     if not is_cluster_name(name):
         return parse.refused_name(name, inventory.name)

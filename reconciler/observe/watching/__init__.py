@@ -1,0 +1,132 @@
+"""Knows all clusters all the time: lists once, then watches; folders are looked at (does I/O).
+
+Steady state costs no LIST: what happens comes by watches, which go on where the last one ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+
+from reconciler.model.clusters import ClusterView, InventoryFailure, Snapshot
+from reconciler.model.updates import Update
+from reconciler.observe.distinct import distinct
+from reconciler.observe.watching.folders import DirectoryWatch
+from reconciler.observe.watching.hands import Hands
+from reconciler.observe.watching.inventory import KubeconfigWatch
+from reconciler.observe.watching.pace import Pace
+from reconciler.observe.watching.world import Counts, Outside, World
+from reconciler.settings import Inventory, Settings
+
+__all__ = ["Counts", "Outside", "Pace", "Watcher"]
+
+
+class Watcher:
+    """Watches the clusters of the settings, or those in `only`. Made and used in one event loop.
+
+    `updates` says what became known; whoever takes one finds it in `snapshot` already.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pace: Pace | None = None,
+        only: frozenset[str] | None = None,
+        outside: Outside | None = None,
+    ) -> None:
+        self._world = World(
+            settings, pace or Pace(), outside or Outside(), moved=self._moved
+        )
+        self._hands = Hands()
+        self._watches = [self._watch(each, only) for each in settings.inventories]
+        self._views: dict[str, ClusterView] | None = None
+        self._seen: tuple[ClusterView, ...] = ()
+        self._doubled: frozenset[str] = frozenset()
+
+    def _watch(
+        self, inventory: Inventory, only: frozenset[str] | None
+    ) -> DirectoryWatch | KubeconfigWatch:
+        if inventory.directory is not None:
+            return DirectoryWatch(inventory, self._world, self._hands, only)
+        return KubeconfigWatch(inventory, self._world, self._hands, only)
+
+    @property
+    def updates(self) -> asyncio.Queue[Update]:
+        """What became known, at most one update a cluster."""
+        return self._world.updates
+
+    @property
+    def counts(self) -> Counts:
+        """What watching has cost and met so far."""
+        return self._world.counts
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        tasks = [asyncio.create_task(each.run()) for each in self._watches]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            self._hands.close()
+
+    async def settled(self) -> None:
+        """Wait until each cluster was read once, or could not be; no longer than the pace says."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._world.pace.settle):
+                for each in self._watches:
+                    await each.wait()
+
+    def snapshot(self) -> Snapshot:
+        """All clusters as they are known now."""
+        views = tuple(view for each in self._watches for view in each.views())
+        if self._views is None or not _same(views, self._seen):
+            found = sorted(distinct(views), key=lambda view: view.entry.name)
+            self._views = {view.entry.name: view for view in found}
+            self._seen = views
+        failures = tuple(
+            InventoryFailure(inventory=each.inventory.name, reason=each.failure)
+            for each in self._watches
+            if each.failure is not None
+        )
+        return Snapshot(clusters=tuple(self._views.values()), failures=failures)
+
+    def view(self, cluster: str) -> ClusterView | None:
+        """One cluster as it is known now; `None` when no inventory names it."""
+        self.snapshot()
+        return (self._views or {}).get(cluster)
+
+    async def look_again(self, clusters: Collection[str]) -> None:
+        """List these clusters anew; afterwards `view` is what the lists said, or why not."""
+        names = frozenset(clusters)
+        await asyncio.gather(*(each.look_again(names) for each in self._watches))
+
+    def _moved(self) -> None:
+        """Names or ids changed: those that are claimed twice may be others now."""
+        asyncio.get_running_loop().call_soon(self._compare)
+
+    def _compare(self) -> None:
+        believed = {
+            view.entry.name: view for each in self._watches for view in each.views()
+        }
+        doubled = frozenset(
+            view.entry.name
+            for view in self.snapshot().clusters
+            if view.objects is not believed[view.entry.name].objects
+        )
+        for name in doubled ^ self._doubled:
+            self._world.updates.whole(name)
+        self._doubled = doubled
+
+
+def _same(one: tuple[ClusterView, ...], other: tuple[ClusterView, ...]) -> bool:
+    return len(one) == len(other) and all(
+        a is b for a, b in zip(one, other, strict=True)
+    )

@@ -1,0 +1,374 @@
+"""One cluster behind an API server, known all the time (does I/O).
+
+A session lists everything once and then follows each collection. It ends, and the next begins
+with new lists, when another cluster answers, when what is served changed, or when somebody asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconciler.kube import KubeApi, KubeError, Listed, Spent
+from reconciler.model.clusters import ClusterEntry, ClusterView, Unknown, Why
+from reconciler.model.updates import Delta
+from reconciler.observe import parse
+from reconciler.observe.discovery import Istio, all_of, identity, served_istio
+from reconciler.observe.servers import Server, certificate_names_of
+from reconciler.observe.watching.health import Health
+from reconciler.observe.watching.kinds import PODS, Source, sources
+from reconciler.observe.watching.pace import Backoff
+from reconciler.observe.watching.store import ChangeKey, Changes, Kind, Row, Store
+from reconciler.observe.watching.stream import Moved, Stream, listing
+from reconciler.observe.watching.world import World
+
+SESSION = "session"
+NOT_YET = Unknown(why=Why.INCOMPLETE, message="not listed yet")
+
+
+class _Anew(Exception):
+    """A new session is wanted although nothing failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lists:
+    """Whole lists of one cluster; `pods` are `None` when not needed or not granted."""
+
+    cluster_id: str
+    istio: Istio
+    found: tuple[tuple[Source, Listed[Row]], ...]
+    pods: Listed[Row] | None
+
+
+class ClusterWatch:
+    """Watches one cluster. `settled` is set when it was listed once, or could not be."""
+
+    def __init__(self, server: Server, world: World) -> None:
+        self.server = server
+        self.settled = asyncio.Event()
+        self._world = world
+        self._store = self._empty()
+        self._entry = server.entry
+        self._unknown: Unknown | None = replace(
+            NOT_YET, message=f"{server.entry.name}: {NOT_YET.message}"
+        )
+        self._view: ClusterView | None = None
+        self._health = Health(world.pace.deadline)
+        self._asked: list[asyncio.Future[None]] = []
+        self._again = asyncio.Event()
+        self._needed = asyncio.Event()
+        self._confirming = asyncio.Lock()
+        self._confirmed = float("-inf")
+        self._api: KubeApi | None = None
+        self._doubt: asyncio.TimerHandle | None = None
+        self._over = False
+
+    @property
+    def name(self) -> str:
+        """The cluster's name here."""
+        return self.server.entry.name
+
+    def view(self) -> ClusterView:
+        """What is known now; the same value while nothing changes."""
+        entry, objects = self._entry, self._unknown or self._store.objects()
+        if self._unknown is not None:
+            entry = self.server.entry
+        old = self._view
+        if old is None or old.objects is not objects or old.entry != entry:
+            self._view = old = ClusterView(entry=entry, objects=objects)
+        return old
+
+    async def look_again(self) -> None:
+        """List everything anew; afterwards `view` is what the lists said, or why not."""
+        if self._over:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._asked.append(future)
+        self._again.set()
+        await future
+
+    def rotate(self, server: Server) -> None:
+        """The inventory says something else of it: begin anew with that, and keep what is known."""
+        self.server = server
+        self._again.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        loop, backoff = asyncio.get_running_loop(), Backoff(self._world.pace)
+        try:
+            while True:
+                began, self._api = loop.time(), None
+                self._again.clear()
+                asked, self._asked = self._asked, []
+                try:
+                    await self._session(asked)
+                except KubeError as error:
+                    self._session_failed(error, asked)
+                    if loop.time() - began > 2 * self._world.pace.steady:
+                        backoff.reset()
+                    await self._rest(backoff.next(self._world.chance()))
+                except _Anew:
+                    self._world.counts.restarts += 1
+                finally:
+                    _resolve(asked)
+        finally:
+            self._over = True
+            _resolve(self._asked)
+            if self._doubt is not None:
+                self._doubt.cancel()
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._again.wait()
+
+    async def _session(self, asked: list[asyncio.Future[None]]) -> None:
+        world = self._world
+        async with world.connect(self.server) as api:
+            self._api = api
+            async with self.listing():
+                lists = await _read(api)
+            names = await certificate_names_of(
+                self.server.entry, self.server.credentials, world.settings
+            )
+            self._take(lists, names)
+            _resolve(asked)
+            await self._follow(api, lists)
+
+    async def _follow(self, api: KubeApi, lists: _Lists) -> None:
+        def stream(source: Source, version: str) -> Stream:
+            return Stream(
+                api=api, source=source, home=self, world=self._world, version=version
+            )
+
+        pods = stream(PODS, lists.pods.version if lists.pods else "")
+        await _first_failure(
+            *(stream(source, found.version).run() for source, found in lists.found),
+            self._follow_pods(pods),
+            self._tend(api, lists.istio),
+            self._until_asked(),
+        )
+
+    async def _follow_pods(self, pods: Stream) -> None:
+        while True:
+            await self._needed.wait()
+            await pods.run()
+            pods.version = ""
+            self._changed(self._store.forget_pods())
+
+    async def _until_asked(self) -> None:
+        await self._again.wait()
+        raise _Anew
+
+    async def _tend(self, api: KubeApi, istio: Istio) -> None:
+        """What no watch tells: the version that is served, and the names in the certificate."""
+        while True:
+            await asyncio.sleep(self._world.pace.tend * (0.5 + self._world.chance()))
+            try:
+                if await served_istio(api) != istio:
+                    raise _Anew
+            except KubeError as error:
+                if error.why is Why.NO_CRD:
+                    raise
+                continue
+            names = await certificate_names_of(
+                self.server.entry, self.server.credentials, self._world.settings
+            )
+            if names not in (None, self._entry.certificate_names):
+                self._enter(replace(self._entry, certificate_names=names), {})
+
+    def _take(self, lists: _Lists, names: tuple[str, ...] | None) -> None:
+        """New lists of everything."""
+        if lists.cluster_id != self._entry.cluster_id:
+            self._store = self._empty()
+        store = self._store
+        changes: dict[ChangeKey, Delta] = {}
+        if lists.pods is not None:
+            changes.update(store.listed(Kind.PODS, lists.pods.items, lists.pods.kept))
+        else:
+            changes.update(store.forget_pods())
+        for source, found in lists.found:
+            changes.update(store.listed(source.kind, found.items, found.kept))
+        if not lists.istio.rules:
+            changes.update(store.forget(Kind.DESTINATION_RULES))
+        self._health.clear()
+        if names is None and lists.cluster_id == self._entry.cluster_id:
+            names = self._entry.certificate_names
+        entry = replace(
+            self.server.entry, cluster_id=lists.cluster_id, certificate_names=names
+        )
+        self._enter(entry, changes)
+        self.settled.set()
+
+    def _enter(self, entry: ClusterEntry, changes: Changes) -> None:
+        """The cluster is known, as this entry."""
+        before, self._entry = self._entry, entry
+        if self._unknown is not None or before != entry:
+            was, self._unknown = self._unknown or before, None
+            self._tell(was, entry)
+        else:
+            self._changed(changes)
+        self._note_needs()
+
+    def _degrade(self, reason: Unknown) -> None:
+        """The cluster is unknown."""
+        was, self._unknown = self._unknown or self._entry, reason
+        first = not self.settled.is_set()
+        self.settled.set()
+        if first or not isinstance(was, Unknown) or was.why is not reason.why:
+            self._tell(was, reason)
+
+    def _tell(self, was: ClusterEntry | Unknown, now: ClusterEntry | Unknown) -> None:
+        self._world.moved()
+        self._world.updates.whole(self.name, (_fingerprint(was), _fingerprint(now)))
+
+    def _changed(self, changes: Changes) -> None:
+        if changes and self._unknown is None:
+            self._world.updates.changed(self.name, changes)
+        self._note_needs()
+
+    def _note_needs(self) -> None:
+        if self._store.needs_pods:
+            self._needed.set()
+        else:
+            self._needed.clear()
+
+    def _empty(self) -> Store:
+        limits = self._world.limits
+        return Store(items=limits.items, size=limits.kept_bytes)
+
+    def _session_failed(
+        self, error: KubeError, asked: list[asyncio.Future[None]]
+    ) -> None:
+        waiting = any(not each.done() for each in asked)
+        if waiting or not self.settled.is_set() or error.why is Why.NO_CRD:
+            self._degrade(error.unknown())
+        elif not isinstance(error, Moved):
+            self._failed(SESSION, error)
+
+    def _failed(self, part: str, error: KubeError) -> None:
+        loop = asyncio.get_running_loop()
+        if self._unknown is not None:
+            self._degrade(error.unknown())
+        if self._health.failed(part, error, loop.time()):
+            loop.call_later(self._health.deadline, self._judge)
+        known = bool(self._entry.cluster_id)
+        if known and error.why is Why.UNREACHABLE and self._doubt is None:
+            self._doubt = loop.call_later(
+                self._world.between(self._world.pace.doubt), self._look_closer
+            )
+
+    def _judge(self) -> None:
+        verdict = self._health.verdict(asyncio.get_running_loop().time())
+        if verdict is not None and not self._over:
+            self._degrade(verdict)
+
+    def _look_closer(self) -> None:
+        self._doubt = None
+        self._again.set()
+
+    @asynccontextmanager
+    async def listing(self) -> AsyncIterator[None]:
+        """A turn to list, with a time limit. Raises KubeError."""
+        async with self._world.listing(self.name):
+            yield
+
+    def wants(self, kind: Kind) -> bool:
+        """Whether a kind is still followed: pods only while they are needed."""
+        return kind is not Kind.PODS or self._store.needs_pods
+
+    async def confirm(self) -> None:
+        """Ask which cluster answers, unless somebody asked since. Raises Moved, KubeError."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        async with self._confirming:
+            if self._confirmed >= since or self._api is None:
+                return
+            began = loop.time()
+            if await identity(self._api) != self._entry.cluster_id:
+                what = "another cluster answers at this address"
+                raise Moved(what, self.name, why=Why.INCOMPLETE)
+            self._confirmed = began
+
+    def listed(self, kind: Kind, found: Listed[Row]) -> None:
+        """A new list of one kind."""
+        self._changed(self._store.listed(kind, found.items, found.kept))
+
+    def spent(self, kind: Kind) -> Spent:
+        """What all other kinds take of the cluster's memory."""
+        return Spent(kept_bytes=self._store.kept(without=kind))
+
+    def put(self, kind: Kind, row: Row) -> None:
+        """An object is there. Raises Overfull."""
+        self._changed(self._store.put(kind, row))
+
+    def drop(self, kind: Kind, row: Row) -> None:
+        """An object is gone."""
+        self._changed(self._store.drop(kind, row.key))
+
+    def well(self, kind: Kind) -> None:
+        """A watch holds; when it was the last that did not, the cluster is known again."""
+        self._health.well(kind)
+        if self._unknown is None:
+            return
+        if self._health.verdict(asyncio.get_running_loop().time()) is None:
+            self._enter(self._entry, {})
+
+    def failed(self, kind: Kind, error: KubeError) -> None:
+        """A watch, or a list, of one kind failed."""
+        if kind is Kind.PODS and error.why is Why.FORBIDDEN:
+            # Labels that nobody updates would be lies; without them one unit is rejected.
+            self._changed(self._store.forget_pods())
+            return
+        self._failed(kind, error)
+
+
+def _fingerprint(state: ClusterEntry | Unknown) -> int:
+    return hash(state.why if isinstance(state, Unknown) else state)
+
+
+def _resolve(asked: list[asyncio.Future[None]]) -> None:
+    for each in asked:
+        if not each.done():
+            each.set_result(None)
+
+
+async def _first_failure(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run all until one fails; raises what it raised, and the others are over."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _read(api: KubeApi) -> _Lists:
+    """All collections, between two looks at who answers. Raises KubeError."""
+    cluster_id = await identity(api)
+    istio = await served_istio(api)
+    spent = Spent()
+    wanted = sources(istio.path, rules=istio.rules)
+    lists = await all_of(*(listing(api, source, spent) for source in wanted))
+    services = (row.value for row in lists[0].items)
+    pods = await _pods(api, spent) if parse.needs_pods(services) else None
+    if await identity(api) != cluster_id:
+        what = "another cluster answered before the lists were whole"
+        raise KubeError(what, api.name, why=Why.INCOMPLETE)
+    found = tuple(zip(wanted, lists, strict=True))
+    return _Lists(cluster_id=cluster_id, istio=istio, found=found, pods=pods)
+
+
+async def _pods(api: KubeApi, spent: Spent) -> Listed[Row] | None:
+    try:
+        return await listing(api, PODS, spent)
+    except KubeError as error:
+        if error.why is Why.FORBIDDEN:
+            return None
+        raise

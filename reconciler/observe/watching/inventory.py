@@ -1,0 +1,172 @@
+"""What one inventory names, known all the time: clusters come, go and get new credentials (I/O)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from reconciler.model.clusters import ClusterView, Unknown
+from reconciler.observe.servers import Server, known_servers
+from reconciler.observe.watching.cluster import ClusterWatch
+from reconciler.observe.watching.hands import Hands
+from reconciler.observe.watching.world import World
+from reconciler.settings import Inventory
+
+Found = tuple[Server | ClusterView, ...] | Unknown
+
+
+class KubeconfigWatch:
+    """The contexts of a kubeconfig, and a watch of each cluster behind them."""
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        world: World,
+        hands: Hands,
+        only: frozenset[str] | None,
+    ) -> None:
+        self.inventory = inventory
+        self.failure: Unknown | None = None
+        self.settled = asyncio.Event()
+        self._world = world
+        self._hands = hands
+        self._only = only
+        self._watches: dict[str, tuple[ClusterWatch, asyncio.Task[None]]] = {}
+        self._refused: dict[str, ClusterView] = {}
+
+    def views(self) -> Iterator[ClusterView]:
+        """What is known of each cluster; nothing while the file cannot be read."""
+        if self.failure is None:
+            yield from self._refused.values()
+            yield from (watch.view() for watch, _ in self._watches.values())
+
+    async def look_again(self, names: frozenset[str]) -> None:
+        """List these clusters anew."""
+        watches = [pair[0] for name, pair in self._watches.items() if name in names]
+        await asyncio.gather(*(watch.look_again() for watch in watches))
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        loop, pace = asyncio.get_running_loop(), self._world.pace
+        try:
+            status, read_at = None, float("-inf")
+            while True:
+                now = await self._hands.do(partial(_status, self.inventory))
+                late = loop.time() - read_at >= pace.inventory_anew
+                if late or now != status or self.failure is not None:
+                    # Files that the file names may have changed although it did not.
+                    self._take(await self._read())
+                    status, read_at = now, loop.time()
+                await self._sleep(pace.inventory)
+        finally:
+            await self._stop(list(self._watches))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, and raise what ended a watch: one that stopped must not look like a quiet one."""
+        tasks = [task for _, task in self._watches.values()]
+        if not tasks:
+            await asyncio.sleep(seconds)
+            return
+        done, _ = await asyncio.wait(
+            tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:
+            task.result()
+
+    async def _read(self) -> Found:
+        read = partial(known_servers, self.inventory)
+        found = await self._hands.do(read)
+        if isinstance(found, Unknown):
+            # Somebody may be writing it.
+            await asyncio.sleep(1.0)
+            found = await self._hands.do(read)
+        return found
+
+    def _take(self, found: Found) -> None:
+        if isinstance(found, Unknown):
+            if self.failure is None:
+                self.failure = found
+                self._tell_all()
+        else:
+            if self.failure is not None:
+                self.failure = None
+                self._tell_all()
+            self._compare(found)
+        self.settled.set()
+
+    def _tell_all(self) -> None:
+        self._world.moved()
+        for name in (*self._watches, *self._refused):
+            self._world.updates.whole(name)
+
+    def _compare(self, found: tuple[Server | ClusterView, ...]) -> None:
+        wanted = {
+            each.entry.name: each
+            for each in found
+            if self._only is None or each.entry.name in self._only
+        }
+        for name in [each for each in self._watches if each not in wanted]:
+            self._end(name)
+        for name in [each for each in self._refused if each not in wanted]:
+            del self._refused[name]
+            self._told(name)
+        for name, each in wanted.items():
+            if isinstance(each, ClusterView):
+                self._refuse(name, each)
+            else:
+                self._follow(name, each)
+
+    def _refuse(self, name: str, view: ClusterView) -> None:
+        if name in self._watches:
+            self._end(name)
+        if self._refused.get(name) != view:
+            self._refused[name] = view
+            self._told(name)
+
+    def _follow(self, name: str, server: Server) -> None:
+        self._refused.pop(name, None)
+        pair = self._watches.get(name)
+        if pair is None:
+            watch = ClusterWatch(server, self._world)
+            task = asyncio.create_task(watch.run(), name=f"watch {name}")
+            self._watches[name] = watch, task
+            self._told(name)
+        elif pair[0].server != server:
+            pair[0].rotate(server)
+
+    def _end(self, name: str) -> None:
+        _, task = self._watches.pop(name)
+        task.cancel()
+        self._told(name)
+
+    def _told(self, name: str) -> None:
+        self._world.moved()
+        self._world.updates.whole(name)
+
+    async def wait(self) -> None:
+        """Wait until each cluster was listed once, or could not be."""
+        await self.settled.wait()
+        for watch, _ in list(self._watches.values()):
+            await watch.settled.wait()
+
+    async def _stop(self, names: list[str]) -> None:
+        tasks = [self._watches.pop(name)[1] for name in names]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _status(inventory: Inventory) -> tuple[int, ...] | None:
+    """What a changed file has otherwise; `None` where kubectl's own rules name the files."""
+    if inventory.kubeconfig is None or not inventory.kubeconfig.path:
+        return None
+    try:
+        found = Path(inventory.kubeconfig.path).stat()
+    except OSError as exc:
+        return (exc.errno or 0,)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reconciler import yamlio
+from reconciler import metrics, yamlio
 from reconciler.errors import Exit
 from reconciler.live.loop import Loop
 from reconciler.live.means import Means, Orders
@@ -27,6 +27,7 @@ from tests.integration.remotes import Place, git
 from tests.simulation.clock import now
 from tests.simulation.fleet import NAMESPACE, Fleet, FleetWatcher, Sky, exposed
 
+KINDS = ("whole", "slice")
 NOISY = ("c0000", "vs0")
 DELETIONS_A_CLUSTER = 3  # what the budget allows in a day
 SETTINGS = {
@@ -102,6 +103,7 @@ class Hour:
     fleet: Fleet
     events: list[Event] = field(default_factory=list)
     gauges: list[Gauge] = field(default_factory=list)
+    passes: dict[str, float] = field(default_factory=dict)
     ended: Exit | None = None
     after: PassResult | None = None
 
@@ -135,6 +137,7 @@ class Churn:
         )
         options = PassOptions(wait=False)
         loop = Loop(means, Orders(options=options, write_back="off"))
+        before = {kind: _passes(kind) for kind in KINDS}
         running = asyncio.create_task(loop.run())
         await asyncio.sleep(1)
         others = [asyncio.create_task(each) for each in self._actors()]
@@ -145,6 +148,7 @@ class Churn:
         await asyncio.sleep(240)
         loop.stop()
         self.hour.ended = await running
+        self.hour.passes = {kind: _passes(kind) - before[kind] for kind in KINDS}
         self.hour.after = await self._pass_over_all()
         return self.hour
 
@@ -221,8 +225,8 @@ class Churn:
 
     async def _people(self) -> None:
         """Somebody takes a commit of ours back."""
-        while _time() < self._size.seconds - 400:
-            await asyncio.sleep(self._random.uniform(100, 400))
+        while _time() < self._size.seconds - 120:
+            await asyncio.sleep(self._random.uniform(60, 240))
             found = self._ours_that_changed()
             if found:
                 self._revert(*self._random.choice(found))
@@ -235,11 +239,12 @@ class Churn:
         for block in out.split("\0")[1:]:
             commit, *lines = block.strip().splitlines()
             changed = [line.split("\t")[1] for line in lines if line.startswith(":")]
-            wishes = [path for path in changed if "/vs-" in path]
+            mine = [path for path in changed if "/vs-" in path]
+            wishes = [path for path in mine if not path.endswith(".endpoints.yaml")]
             noise = f"/{NOISY[0]}/"
             modified = all(" M\t" in line for line in lines if line.startswith(":"))
             alone = len(wishes) == 1 and modified and not seen & set(changed)
-            if alone and noise not in wishes[0] and "endpoints" not in wishes[0]:
+            if alone and noise not in wishes[0]:
                 found.append((commit, wishes[0]))
             seen.update(changed)
         return found
@@ -280,6 +285,11 @@ class Churn:
     def _note(self, kind: str, cluster: str, name: str) -> None:
         event = Event(at=_time(), cluster=cluster, name=name, kind=kind)
         self.hour.events.append(event)
+
+
+def _passes(kind: str) -> float:
+    """How many passes of a kind this process has made."""
+    return metrics.KINDS.labels(kind=kind)._value.get()
 
 
 def _time() -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler import yamlio
+from reconciler.errors import Exit
 from reconciler.model.units import UnitId
 from tests.integration.remotes import git
 from tests.simulation.churn import NOISY, Event, Hour
@@ -16,6 +17,7 @@ from tests.simulation.clock import START
 from tests.simulation.fleet import NAMESPACE, Sky
 
 QUIET, LONGEST, GRACE = 2.0, 15.0, 60.0
+OBJECTS_A_COMMIT = 60  # its facts and what they changed
 SLACK = 1.0  # times of commits are whole seconds
 
 
@@ -77,16 +79,43 @@ def touched_in_the_dark(hour: Hour) -> Iterator[str]:
                 yield f"{path} was changed at {commit.at:g} s, when it was {skies}"
 
 
+def pushes(hour: Hour) -> list[float]:
+    """When we pushed: all commits of one push have one time."""
+    return sorted({commit.at for commit in commits(hour) if commit.ours})
+
+
 def crowded_pushes(hour: Hour) -> Iterator[str]:
     """Pushes that are less than a quiet window apart."""
-    times = sorted({commit.at for commit in commits(hour) if commit.ours})
-    for before, after in itertools.pairwise(times):
+    for before, after in itertools.pairwise(pushes(hour)):
         if after - before < QUIET - SLACK:
             yield f"pushes at {before:g} and {after:g} s"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How long a change that nothing overtook waited for its commit (`None`: for ever)."""
+
+    event: Event
+    seconds: float | None
+
+
 def late(hour: Hour) -> Iterator[str]:
     """Changes that were not committed in time although their cluster could be seen."""
+    for wait in _waits(hour):
+        if wait.seconds is None:
+            yield f"{wait.event} was not committed in time"
+
+
+def waits(hour: Hour) -> list[float]:
+    """Seconds from changes to their commits; the second look at what is gone not counted."""
+    return [
+        wait.seconds
+        for wait in _waits(hour)
+        if wait.seconds is not None and wait.event.kind != "delete"
+    ]
+
+
+def _waits(hour: Hour) -> Iterator[Wait]:
     flapping = {
         name
         for index, name in enumerate(hour.fleet.clusters)
@@ -103,10 +132,10 @@ def late(hour: Hour) -> Iterator[str]:
             events[event.wish].append(event)
     for wish, mine in events.items():
         for event, after in itertools.zip_longest(mine, mine[1:]):
-            yield from _late(event, after, by_wish[wish])
+            yield from _waited(event, after, by_wish[wish])
 
 
-def _late(event: Event, after: Event | None, times: list[float]) -> Iterator[str]:
+def _waited(event: Event, after: Event | None, times: list[float]) -> Iterator[Wait]:
     """The noisy one is late for itself: what it said in between is never committed."""
     if event.kind == "revert" or (event.cluster, event.name) == NOISY:
         return
@@ -114,8 +143,8 @@ def _late(event: Event, after: Event | None, times: list[float]) -> Iterator[str
     latest = event.at + window + (GRACE + window if event.kind == "delete" else 0.0)
     if after is not None and after.at <= latest:
         return
-    if not any(event.at - SLACK <= at <= latest for at in times):
-        yield f"{event} was not committed until {latest:g} s"
+    found = [at - event.at for at in times if event.at - SLACK <= at <= latest]
+    yield Wait(event=event, seconds=min(found, default=None))
 
 
 def owners_that_changed(hour: Hour) -> Iterator[str]:
@@ -157,3 +186,32 @@ def _unit(path: str) -> UnitId | None:
         return None
     name = parts[4].removeprefix("vs-").split(".")[0]
     return UnitId(cluster=parts[2], namespace=NAMESPACE, name=name)
+
+
+def not_flat(hour: Hour) -> Iterator[str]:
+    """What grew although nothing did but the history: a few objects for every commit."""
+    early, end = hour.gauges[0], hour.gauges[-1]
+    if (early.threads, early.descriptors) != (end.threads, end.descriptors):
+        yield f"threads or descriptors: {early} became {end}"
+    allowed = OBJECTS_A_COMMIT * (end.commits - early.commits) + early.objects // 20
+    if end.objects - early.objects > allowed:
+        yield f"objects: {early} became {end}"
+
+
+def unfinished(hour: Hour) -> Iterator[str]:
+    """How it ended, and what a new process would still do afterwards."""
+    if hour.ended is not Exit.DONE:
+        yield f"it ended with {hour.ended}"
+    if hour.after is None or hour.after.plan.drafts:
+        yield f"there is something left to do: {hour.after and hour.after.plan.rows}"
+
+
+ALL: tuple[Callable[[Hour], Iterator[str]], ...] = (
+    wrong_deletions,
+    touched_in_the_dark,
+    crowded_pushes,
+    late,
+    owners_that_changed,
+    not_flat,
+    unfinished,
+)

@@ -17,8 +17,8 @@ from reconciler.errors import Exit
 from reconciler.live.lookout import Watching
 from reconciler.live.loop import Loop
 from reconciler.live.means import Means, Orders
-from reconciler.live.polling import Polling
 from reconciler.live.worker import Worker
+from reconciler.observe.watching import Watcher
 from reconciler.settings import Settings
 
 
@@ -73,7 +73,7 @@ def command(
 
 async def _run(target: Target, orders: Orders, flags: Mapping[str, object]) -> Exit:
     def watch(settings: Settings) -> Watching:
-        return Polling(settings, orders.interval)
+        return Watcher(settings, only=orders.options.only)
 
     repository = target.open()
     means = Means(

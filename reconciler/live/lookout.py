@@ -158,9 +158,9 @@ class Lookout:
 
 def _same(one: Settings, other: Settings) -> bool:
     """Whether settings mean the same to whoever observes."""
-    return (one.inventories, one.apis, one.domain, one.watch) == (
+    return (one.inventories, one.apis, one.domain, one.limits) == (
         other.inventories,
         other.apis,
         other.domain,
-        other.watch,
+        other.limits,
     )

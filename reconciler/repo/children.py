@@ -10,17 +10,18 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
+from reconciler.errors import Usage
+
 WORDS = 1 << 17  # bytes kept of what a child says; the rest is read and dropped
 _CHUNK = 1 << 16
-_PIPE = 1 << 15  # what every system's pipe takes without a reader
 _KEPT = (
     "PATH",
     "HOME",
@@ -79,80 +80,115 @@ def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_child(
-    argv: Sequence[str], env: Mapping[str, str], limits: Limits, stdin: bytes = b""
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    limits: Limits,
+    stdin: bytes | Iterable[bytes] = b"",
 ) -> Ended:
-    """Run a child without a terminal. Raises OSError when it cannot be started."""
-    with (
-        _long(stdin) as entry,
-        subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            stdin=subprocess.PIPE if entry is None else entry,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd="/",
-            start_new_session=True,
-            pass_fds=() if limits.inherited is None else (limits.inherited,),
-        ) as child,
-    ):
+    """Run a child without a terminal; parts of its input are made while it reads.
+
+    Raises OSError when it cannot be started, and what making its input raises.
+    """
+    parts = (stdin,) if isinstance(stdin, bytes) else stdin
+    with subprocess.Popen(
+        list(argv),
+        env=dict(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=() if limits.inherited is None else (limits.inherited,),
+    ) as child:
         try:
-            return _converse(child, limits, stdin if entry is None else b"")
+            return _converse(child, limits, _Input(_pipe(child.stdin), parts))
         finally:
             if child.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def _long(stdin: bytes) -> Iterator[IO[bytes] | None]:
-    """A file with an input that is too long for a pipe: a child that hangs cannot block us."""
-    if len(stdin) <= _PIPE:
-        yield None
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(stdin)
-        file.seek(0)
-        yield file
+class _Input:
+    """What a child is to read: written as far as it takes it, so that it cannot block us."""
+
+    def __init__(self, pipe: IO[bytes], parts: Iterable[bytes]) -> None:
+        os.set_blocking(pipe.fileno(), False)
+        self.pipe = pipe
+        self._parts = iter(parts)
+        self._rest = memoryview(b"")
+
+    def step(self) -> bool:
+        """Write some; false when nothing more is to be written."""
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return False
+            self._rest = memoryview(part)
+        try:
+            written = os.write(self.pipe.fileno(), self._rest)
+        except BlockingIOError:
+            return True
+        except BrokenPipeError:
+            return False
+        self._rest = self._rest[written:]
+        return True
 
 
-def _converse(child: subprocess.Popen[bytes], limits: Limits, stdin: bytes) -> Ended:
-    """Feed and drain the child until both of its pipes are closed or the time is over."""
+class _Output:
+    """What a child says on one pipe, as much of it as is kept."""
+
+    def __init__(self, pipe: IO[bytes], kept: int) -> None:
+        self.pipe = pipe
+        self.said = bytearray()
+        self.cut = False
+        self._kept = kept
+
+    def step(self) -> bool:
+        """Read some; false at the end."""
+        data = os.read(self.pipe.fileno(), _CHUNK)
+        room = self._kept - len(self.said)
+        self.said.extend(data[:room])
+        self.cut = self.cut or len(data) > room
+        return bool(data)
+
+
+def _converse(child: subprocess.Popen[bytes], limits: Limits, entry: _Input) -> Ended:
+    """Feed and drain the child until both of its outputs are closed or the time is over."""
     deadline = time.monotonic() + limits.seconds
-    _feed(child, stdin)
-    said = {"stdout": bytearray(), "stderr": bytearray()}
-    cut = late = False
+    outputs = [
+        _Output(_pipe(each), limits.kept) for each in (child.stdout, child.stderr)
+    ]
+    late = False
     with selectors.DefaultSelector() as selector:
-        selector.register(_pipe(child.stdout), selectors.EVENT_READ, said["stdout"])
-        selector.register(_pipe(child.stderr), selectors.EVENT_READ, said["stderr"])
-        while selector.get_map() and not late:
+        selector.register(entry.pipe, selectors.EVENT_WRITE, entry)
+        for each in outputs:
+            selector.register(each.pipe, selectors.EVENT_READ, each)
+        while not late and not all(each.pipe.closed for each in outputs):
             ready = selector.select(max(0.0, deadline - time.monotonic()))
-            late = not ready
+            late = not ready or time.monotonic() > deadline
             for key, _ in ready:
-                data = os.read(key.fd, _CHUNK)
-                room = limits.kept - len(key.data)
-                key.data.extend(data[:room])
-                cut = cut or len(data) > room
-                if not data:
+                if not key.data.step():
                     selector.unregister(key.fileobj)
+                    key.data.pipe.close()
+    output, errors = outputs
     return Ended(
         code=-1 if late else _exit_code(child, deadline),
-        output=bytes(said["stdout"]),
-        errors=bytes(said["stderr"]),
+        output=bytes(output.said),
+        errors=bytes(errors.said),
         timed_out=late or child.returncode is None,
-        cut=cut,
+        cut=output.cut or errors.cut,
     )
 
 
-def _feed(child: subprocess.Popen[bytes], stdin: bytes) -> None:
-    """Give it all of its input, which fits into a pipe, and the end of it."""
-    if child.stdin is None:
-        return  # it has a file
-    entry = child.stdin
-    with contextlib.suppress(BrokenPipeError):
-        entry.write(stdin)
-        entry.flush()
-    with contextlib.suppress(BrokenPipeError):
-        entry.close()
+def installed(program: str, package: str) -> str:
+    """The path of a program. Raises Usage."""
+    found = shutil.which(program)
+    if found is None:
+        raise Usage(
+            f"{program} is not installed",
+            hint=f"install it, for example with `apt-get install {package}`",
+        )
+    return found
 
 
 def _exit_code(child: subprocess.Popen[bytes], deadline: float) -> int:

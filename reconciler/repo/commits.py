@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pygit2
 
@@ -67,6 +68,10 @@ class Signer:
         return made
 
 
+Stamp = tuple[Author, Signer, str, datetime]
+"""Who commits and how that is signed, the plan's digest, and the time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chain:
     """Commits that were made, oldest first, each with its changes; `tip` is the newest."""
@@ -79,35 +84,46 @@ def build_chain(
     repo: Repo,
     drafts: Sequence[CommitDraft],
     base: CommitId,
-    stamp: tuple[Author, Signer, str, datetime],
+    stamp: Stamp,
 ) -> Chain:
     """Commits on `base` (empty: a root commit) without writes that change nothing.
 
     A person's draft without any writes is an empty commit that says something.
 
-    `stamp` is author, signer, the plan's digest and the time. The same input makes the same
-    ids. Its tip is `base` when nothing is left.
+    The same input makes the same ids. The tip is `base` when nothing is left.
     """
-    author, signer, plan_digest, now = stamp
-    person = pygit2.Signature(author.name, author.email, int(now.timestamp()), 0)
-    extra = [(RENDERER, str(author.renderer))]
-    extra += [(PLAN, plan_digest)] if plan_digest else []
+    author, person = stamp[0], person_of(stamp)
     tip, chain = base, dict[str, tuple[RawChange, ...]]()
     tree = repo[tip].tree if tip else None
     for draft in drafts:
         edited = edit(repo, tree, merged(draft.writes, author.folder))
         if not edited.changes and (draft.writes or not draft.by_hand):
             continue
-        text = _by_hand(draft)
-        if not draft.by_hand:
-            message = compose(draft, diff_digest(edited.lines), extra)
-            text = message.with_signature(signer.signature(message))
+        text = message_of(draft, edited.changes, stamp)
         parents = [tip] if tip else []
         made = repo.create_commit(None, person, person, text, edited.tree, parents)
         tip = CommitId(str(made))
         chain[tip] = edited.changes
         tree = repo[edited.tree]
     return Chain(tip, chain)
+
+
+def person_of(stamp: Stamp) -> Any:
+    """Author and committer, as libgit2 writes names."""
+    author, now = stamp[0], stamp[3]
+    return pygit2.Signature(author.name, author.email, int(now.timestamp()), 0)
+
+
+def message_of(draft: CommitDraft, changes: Iterable[RawChange], stamp: Stamp) -> str:
+    """The whole message of a commit that makes these changes. Raises Usage, Unauthorised."""
+    author, signer, plan_digest, _ = stamp
+    if draft.by_hand:
+        return _by_hand(draft)
+    extra = [(RENDERER, str(author.renderer))]
+    extra += [(PLAN, plan_digest)] if plan_digest else []
+    digest = diff_digest((each.path, *each.ids) for each in changes)
+    message = compose(draft, digest, extra)
+    return message.with_signature(signer.signature(message))
 
 
 def _by_hand(draft: CommitDraft) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from reconciler.repo.trailers import ABSENT
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0/]+)\0(.{20})", re.DOTALL)
-_TREE, _NOTHING = b"40000", b"000000"
+TREE, NOTHING = b"40000", b"000000"
 _MODES = {
     b"100644": b"100644",
     b"100755": b"100755",
@@ -27,7 +27,7 @@ _SMALL = 1 << 12  # bytes of trees that are taken apart as a whole
 ReadTree = Callable[[str], bytes]
 """The content of a tree object by its id. Raises KeyError when it is not there."""
 
-_Entry = tuple[bytes, bytes]  # mode and binary id
+Entry = tuple[bytes, str]  # mode and id; of a folder as git writes it in trees
 
 
 class Unusual(Exception):
@@ -56,7 +56,7 @@ def differences(read: ReadTree, old: str, new: str) -> list[RawChange]:
 def _compare(
     read: ReadTree, ids: tuple[str, str], prefix: bytes, found: list[RawChange]
 ) -> None:
-    before, after = _entries(*(read(each) if each else b"" for each in ids))
+    before, after = _two(*(read(each) if each else b"" for each in ids))
     for name in before.keys() | after.keys():
         one, other = before.get(name), after.get(name)
         if one == other:
@@ -66,17 +66,17 @@ def _compare(
         if trees[0] != trees[1]:
             _compare(read, trees, path + b"/", found)
         modes = (_mode(one), _mode(other))
-        if modes != (_NOTHING, _NOTHING):
+        if modes != (NOTHING, NOTHING):
             found.append(RawChange(path, modes, (_leaf(one), _leaf(other))))
 
 
-def _entries(old: bytes, new: bytes) -> tuple[dict[bytes, _Entry], dict[bytes, _Entry]]:
+def _two(old: bytes, new: bytes) -> tuple[dict[bytes, Entry], dict[bytes, Entry]]:
     """Entries by name of two trees; of large ones without most of those that are equal."""
     if min(len(old), len(new)) > _SMALL:
         trimmed = _trimmed(old, new)
         if trimmed is not None:
-            return _parsed(trimmed[0]), _parsed(trimmed[1])
-    return _parsed(old), _parsed(new)
+            return entries(trimmed[0]), entries(trimmed[1])
+    return entries(old), entries(new)
 
 
 def _trimmed(old: bytes, new: bytes) -> tuple[bytes, bytes] | None:
@@ -118,29 +118,32 @@ def _boundary(raw: bytes, at: int, limit: int, *, beyond: bool = False) -> int:
     return at
 
 
-def _parsed(raw: bytes) -> dict[bytes, _Entry]:
-    found: dict[bytes, _Entry] = {}
+def entries(raw: bytes) -> dict[bytes, Entry]:
+    """What is in a tree, by name. Raises Unusual."""
+    found: dict[bytes, Entry] = {}
     at = 0
     for match in _ENTRY.finditer(raw):
         if match.start() != at:
             break
         at = match.end()
         mode, name, entry = match.groups()
-        if mode != _TREE and mode not in _MODES:
-            raise Unusual(mode.decode("ascii"))
-        found[name] = (mode, entry)
+        if mode != TREE:
+            mode = _MODES.get(mode, b"")
+        if not mode:
+            raise Unusual(match[1].decode("ascii"))
+        found[name] = (mode, entry.hex())
     if at != len(raw):
         raise Unusual("an entry is not as git writes it")
     return found
 
 
-def _tree(entry: _Entry | None) -> str:
-    return entry[1].hex() if entry is not None and entry[0] == _TREE else ""
+def _tree(entry: Entry | None) -> str:
+    return entry[1] if entry is not None and entry[0] == TREE else ""
 
 
-def _mode(entry: _Entry | None) -> bytes:
-    return _NOTHING if entry is None or entry[0] == _TREE else _MODES[entry[0]]
+def _mode(entry: Entry | None) -> bytes:
+    return NOTHING if entry is None or entry[0] == TREE else entry[0]
 
 
-def _leaf(entry: _Entry | None) -> str:
-    return ABSENT if entry is None or entry[0] == _TREE else entry[1].hex()
+def _leaf(entry: Entry | None) -> str:
+    return ABSENT if entry is None or entry[0] == TREE else entry[1]

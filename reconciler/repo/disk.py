@@ -30,6 +30,7 @@ def sweep(folder: Path) -> None:
     stale += folder.glob("objects/pack/tmp_*")
     stale += folder.glob("objects/pack/.tmp-*")
     stale += folder.glob("objects/info/*.lock")
+    stale += folder.glob("fast_import_crash_*")
     written = [*folder.glob("objects/tmp_*"), *folder.glob("objects/??/tmp_*")]
     written += [*folder.glob("tmp_log_*"), *folder.glob("objects/info/*/*.lock")]
     stale += [path for path in written if _age(path) > _WRITING]

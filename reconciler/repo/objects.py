@@ -156,11 +156,6 @@ class Edited:
     tree: Any
     changes: tuple[RawChange, ...]
 
-    @property
-    def lines(self) -> tuple[DiffLine, ...]:
-        """As the digest of the diff wants them."""
-        return tuple((each.path, *each.ids) for each in self.changes)
-
 
 def edit(repo: Repo, base: Any | None, writes: Mapping[str, bytes | None]) -> Edited:
     """Set or remove paths in a tree, in memory; emptied folders vanish, all else stays.
@@ -192,12 +187,14 @@ def _edit(
         path = f"{prefix}{name}"
         folder = entry is not None and entry.filemode == TREE
         if isinstance(what, dict):
-            _in_the_way(entry is not None and not folder, path, "a file", "a folder")
+            if entry is not None and not folder:
+                raise in_the_way(path, "a file", "a folder")
             below = _tree(repo, entry)
             made: Any | None = _edit(repo, below, what, (f"{path}/", changes))
             mode = TREE
         else:
-            _in_the_way(folder, path, "a folder", "a file")
+            if folder:
+                raise in_the_way(path, "a folder", "a file")
             made, mode = None if what is None else repo.create_blob(what), BLOB
             if _mark(entry) != (None if made is None else (str(made), BLOB)):
                 changes.append(_change(path, entry, made))
@@ -214,13 +211,13 @@ def _change(path: str, entry: Any | None, made: Any | None) -> RawChange:
     return RawChange(path.encode(), (old, new[0]), (_leaf(entry), new[1]))
 
 
-def _in_the_way(wrong: bool, path: str, found: str, expected: str) -> None:
-    if wrong:
-        raise Blocked(
-            f"{found} stands where {expected} of ours belongs",
-            where=path,
-            hint="move it elsewhere or remove it in a commit",
-        )
+def in_the_way(path: str, found: str, expected: str) -> Blocked:
+    """Somebody put something where we write."""
+    return Blocked(
+        f"{found} stands where {expected} of ours belongs",
+        where=path,
+        hint="move it elsewhere or remove it in a commit",
+    )
 
 
 def merged(writes: Sequence[FileWrite], folder: str) -> dict[str, bytes | None]:

@@ -49,3 +49,16 @@ def no_branch(where: str, branch: str, others: Sequence[str]) -> Usage:
         where=where,
         hint="name one with --branch, or create it",
     )
+
+
+def hint_for(said: str) -> str:
+    """What to do about what git said, where that is not about credentials."""
+    if "dubious ownership" in said:
+        return "run as the owner of that folder, or allow it in safe.directory of git"
+    if "ssl certificate" in said or "certificate verif" in said:
+        return "name the CA's file in SSL_CERT_FILE"
+    if "no space left" in said or "quota exceeded" in said:
+        return "make room in the cache folder, or name another in XDG_CACHE_HOME"
+    if "not found" in said or "does not appear to be" in said:
+        return "check --repo; some servers say so when the credentials are missing, too"
+    return ""

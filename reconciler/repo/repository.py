@@ -21,9 +21,10 @@ from reconciler.model.repository import BlobId, CommitDraft, CommitId, Head, His
 from reconciler.model.updates import Changes
 from reconciler.repo.attribution import Judge
 from reconciler.repo.blobs import Blobs
+from reconciler.repo.bulk import make_chain
 from reconciler.repo.children import Ended
 from reconciler.repo.clone import BROKEN, Clone
-from reconciler.repo.commits import Author, Signer, build_chain
+from reconciler.repo.commits import Author, Signer
 from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
 from reconciler.repo.paths import PathReader, Paths
 from reconciler.repo.refusals import lost_race, no_branch, refused, shallow
@@ -225,7 +226,9 @@ class Repository:
             raise lost_race(self._address.url)
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, plan_digest, now)
-        made = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        made = self._healing(
+            lambda: make_chain(self._git, self._clone, drafts, base, stamp)
+        )
         tip: CommitId = made.tip
         if tip == base:
             return base

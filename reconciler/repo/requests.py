@@ -17,8 +17,9 @@ from reconciler.model.repository import CommitDraft, CommitId
 from reconciler.model.reviews import Offered
 from reconciler.repo.attribution import Judge
 from reconciler.repo.blobs import Blobs
+from reconciler.repo.bulk import make_chain
 from reconciler.repo.clone import BROKEN, Clone
-from reconciler.repo.commits import Author, Signer, build_chain
+from reconciler.repo.commits import Author, Signer
 from reconciler.repo.objects import (
     BLOB,
     ROOTS,
@@ -236,9 +237,8 @@ class Branches:
         the server refuses, Unavailable when nobody knows.
         """
         base, expected = at
-        made = build_chain(
-            self._clone.repo, [draft], base, (self._author, self._trust.signer, *stamp)
-        ).tip
+        whole = (self._author, self._trust.signer, *stamp)
+        made = make_chain(self._git, self._clone, [draft], base, whole).tip
         self._move(branch, made, expected)
         return made
 

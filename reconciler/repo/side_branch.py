@@ -8,7 +8,8 @@ from datetime import datetime
 
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, CommitId
-from reconciler.repo.commits import Signer, build_chain
+from reconciler.repo.bulk import make_chain
+from reconciler.repo.commits import Signer
 from reconciler.repo.refusals import refused
 from reconciler.repo.remote import check_remote
 from reconciler.repo.repository import Repository
@@ -60,5 +61,7 @@ class SideBranch(Repository):
     ) -> CommitId:
         signer = Signer(self._author.signing_key, self._keys, self._verifier)
         stamp = (self._author, signer, "", now)
-        made = self._healing(lambda: build_chain(self._clone.repo, drafts, base, stamp))
+        made = self._healing(
+            lambda: make_chain(self._git, self._clone, drafts, base, stamp)
+        )
         return made.tip

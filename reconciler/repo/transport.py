@@ -9,21 +9,22 @@ from __future__ import annotations
 import base64
 import os
 import re
-import shutil
 import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.errors import ReconcileError, Unauthorised, Unavailable, Usage
+from reconciler.errors import ReconcileError, Unauthorised, Unavailable
 from reconciler.repo.children import (
     Ended,
     Limits,
     clean_environment,
+    installed,
     run_child,
 )
 from reconciler.repo.clone import PROMISOR, is_filtered
 from reconciler.repo.faults import HARMLESS
+from reconciler.repo.refusals import hint_for
 from reconciler.repo.remote import Address, Credentials, Scheme
 from reconciler.repo.ssh import ssh_command
 
@@ -90,10 +91,10 @@ class Git:
         self._folder = folder
         self._credentials = credentials
         self._timeout = timeout
-        self._program = _installed("git", "git")
+        self._program = installed("git", "git")
         self._trust: Path | None = None
         if address.scheme is Scheme.SSH:
-            _installed("ssh", "openssh-client")
+            installed("ssh", "openssh-client")
         if address.scheme is Scheme.FILE and _is_foreign(Path(address.url)):
             self._trust = self._trusted_folders()
 
@@ -169,6 +170,14 @@ class Git:
         ended = self._run(args, self._limits(lock), remote=True)
         return read_push(ended, ref)
 
+    def fast_import(self, stream: Iterable[bytes], lock: int) -> None:
+        """Write what the stream says into one pack. Raises BrokenClone."""
+        ended = self._run(
+            ["fast-import", "--quiet", "--done"], self._limits(lock), stdin=stream
+        )
+        if ended.code != 0:
+            raise BrokenClone(self.said(ended))
+
     def log(self, revisions: Iterable[str], paths: Iterable[str]) -> bytes:
         """Raw first-parent diffs of the commits that touch the paths, whole, with `-z`."""
         args = ["--first-parent", "--diff-merges=first-parent", "--root", "--raw"]
@@ -239,7 +248,9 @@ class Git:
                 hint=_CREDENTIALS[self.address.scheme],
             )
         return Unavailable(
-            f"{what}: {self.said(ended) or 'no answer'}", where=where, hint=_hint(own)
+            f"{what}: {self.said(ended) or 'no answer'}",
+            where=where,
+            hint=hint_for(own),
         )
 
     def _run(
@@ -248,7 +259,7 @@ class Git:
         limits: Limits,
         *,
         remote: bool = False,
-        stdin: bytes = b"",
+        stdin: bytes | Iterable[bytes] = b"",
     ) -> Ended:
         argv = [self._program, f"--git-dir={self._folder}", *args]
         return run_child(argv, self._environment(remote=remote), limits, stdin)
@@ -362,31 +373,8 @@ def read_push(ended: Ended, ref: str) -> PushResult:
     )
 
 
-def _hint(said: str) -> str:
-    """What to do about a failure that is not about credentials."""
-    if "dubious ownership" in said:
-        return "run as the owner of that folder, or allow it in safe.directory of git"
-    if "ssl certificate" in said or "certificate verif" in said:
-        return "name the CA's file in SSL_CERT_FILE"
-    if "no space left" in said or "quota exceeded" in said:
-        return "make room in the cache folder, or name another in XDG_CACHE_HOME"
-    if "not found" in said or "does not appear to be" in said:
-        return "check --repo; some servers say so when the credentials are missing, too"
-    return ""
-
-
 def _is_foreign(folder: Path) -> bool:
     try:
         return folder.stat().st_uid != os.geteuid()
     except OSError:
         return False
-
-
-def _installed(program: str, package: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        raise Usage(
-            f"{program} is not installed",
-            hint=f"install it, for example with `apt-get install {package}`",
-        )
-    return found

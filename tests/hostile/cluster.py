@@ -1,7 +1,9 @@
-"""A healthy cluster: the answers of a faithful, small API server, pages included; no I/O."""
+"""A healthy cluster: the answers of a faithful, small API server, with pages and watches."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +20,10 @@ LISTS = {
     "pods": "/api/v1/pods",
 }
 Body = dict[str, Any]
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 
 
 def metadata(name: str, namespace: str = "shop") -> Body:
@@ -58,26 +64,30 @@ def node(number: int) -> Body:
 
 
 class Cluster:
-    """One cluster; called with a request, it answers. `asked` counts the requests."""
+    """One cluster; called with a request, it answers. `touch` changes a VirtualService."""
 
     def __init__(self, uid: str, routes: int = 20, page_items: int = 500) -> None:
         names = [f"db-{number}" for number in range(routes)]
         self.uid = uid
         self.page_items = page_items
-        self.asked = 0
+        self.version = 77
+        self.watching: dict[str, set[asyncio.Queue[bytes]]] = {
+            kind: set() for kind in LISTS
+        }
         self.lists: dict[str, list[Body]] = {kind: [] for kind in LISTS}
         self.lists["virtualservices"] = [virtual_service(name) for name in names]
         self.lists["services"] = [service(name) for name in names]
         self.lists["nodes"] = [node(number) for number in range(1, 4)]
 
     def __call__(self, request: Request) -> Answer:
-        self.asked += 1
         if request.path == SYSTEM:
             return ok({"kind": "Namespace", "metadata": {"uid": self.uid}})
         if request.path == ISTIO:
             served = [{"name": name} for name in ("virtualservices", "destinationrules")]  # fmt: skip
             return ok({"kind": "APIResourceList", "resources": served})
         for kind, path in LISTS.items():
+            if request.path == path and "watch" in request.query:
+                return self.watch(kind)
             if request.path == path:
                 return self.list(request, self.lists[kind])
         return status(404, "NotFound")
@@ -86,8 +96,40 @@ class Cluster:
         """One page; the continue token is the number of the next object."""
         first = int(request.query.get("continue", "0"))
         last = first + min(int(request.query.get("limit", "500")), self.page_items)
-        said: Body = {"resourceVersion": "77"}
+        said: Body = {"resourceVersion": str(self.version)}
         if last < len(found):
             said |= {"continue": str(last), "remainingItemCount": len(found) - last}
         items = list(found[first:last])
         return ok({"kind": "List", "apiVersion": "v1", "metadata": said, "items": items})  # fmt: skip
+
+    def watch(self, kind: str) -> Answer:
+        """What happens from now on, until the other side ends it."""
+
+        async def script(writer: asyncio.StreamWriter) -> None:
+            events: asyncio.Queue[bytes] = asyncio.Queue()
+            self.watching[kind].add(events)
+            writer.write(STREAM)
+            try:
+                while True:
+                    await writer.drain()
+                    line = await events.get()
+                    writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+            finally:
+                self.watching[kind].discard(events)
+
+        return Answer(script=script)
+
+    def touch(self) -> None:
+        """The first VirtualService changes, and watches are told."""
+        self.version += 1
+        found = self.lists["virtualservices"][0]
+        found["metadata"]["resourceVersion"] = str(self.version)
+        found["metadata"]["generation"] = self.version
+        line = event("MODIFIED", found)
+        for each in self.watching["virtualservices"]:
+            each.put_nowait(line)
+
+
+def event(kind: str, body: object) -> bytes:
+    """A line of a watch."""
+    return json.dumps({"type": kind, "object": body}).encode() + b"\n"

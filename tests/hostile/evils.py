@@ -28,7 +28,7 @@ class Evil:
     """One behaviour: its answer at `path`, and why the cluster is unknown, `None`: it is known.
 
     `waits` says that the server makes us wait for a deadline, `harms` is the id of a
-    neighbour that is unknown with it.
+    neighbour that is unknown with it. With `watches` lists are honest and a watch is not.
     """
 
     does: str
@@ -37,6 +37,7 @@ class Evil:
     path: str = SERVICES
     waits: bool = False
     harms: str = ""
+    watches: bool = False
 
 
 def chunked(*parts: bytes, forever: bool = False, pause: float = 0.0) -> Answer:

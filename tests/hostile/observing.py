@@ -68,10 +68,10 @@ class Servers:
         found: dict[str, int] = json.loads(self.process.stdout.readline())
         return found
 
-    def asked(self) -> dict[str, int]:
-        """How many requests each server got, and how many connections."""
+    def asked(self, touched: str = "") -> dict[str, int]:
+        """How many requests each server got, and how many connections, after a change."""
         assert self.process.stdin is not None
-        self.process.stdin.write("\n")
+        self.process.stdin.write(f"{touched}\n")
         self.process.stdin.flush()
         return self._line()
 

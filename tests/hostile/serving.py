@@ -3,7 +3,7 @@
     python -m tests.hostile.serving FOLDER healthy|hostile ROUTES
 
 The first line of stdout says where each one listens; for each line of stdin a line follows with
-the number of requests that each one got. FOLDER holds the CA and the certificate.
+the number of requests that each one got. A line with a name changes that cluster first. FOLDER holds the CA and the certificate.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.hostile.cluster import Cluster
 from tests.hostile.evils import HOSTILE_UID, Evil, evils
+from tests.hostile.watch_evils import watch_evils
 from tests.kubeserver import Answer, Handler, Request, Server, running
 from tests.stack.certificates import Authority, Issued
 
@@ -25,14 +26,16 @@ CANARY = "canary"
 
 
 class Hostile:
-    """A healthy cluster but for one answer."""
+    """A healthy cluster but for one answer, to a watch where the behaviour is one of watches."""
 
-    def __init__(self, evil: Evil) -> None:
+    def __init__(self, name: str, evil: Evil) -> None:
         self.evil = evil
-        self.rest = Cluster(HOSTILE_UID)
+        self.rest = Cluster(f"{HOSTILE_UID}-{name}")
 
     def __call__(self, request: Request) -> Answer:
-        if request.path == self.evil.path:
+        if request.path == self.evil.path and self.evil.watches == (
+            "watch" in request.query
+        ):
             return self.evil.answer(request)
         return self.rest(request)
 
@@ -57,12 +60,16 @@ async def serve(made: tuple[Authority, Issued], kind: str, routes: int) -> None:
         servers = {CANARY: await start(Cluster("uid-canary"))}
         handlers: Mapping[str, Handler] = healthy(routes)
         if kind == "hostile":
-            all_of_them = evils(servers[CANARY].port, uid(HEALTHY[0]))
-            handlers = {name: Hostile(evil) for name, evil in all_of_them.items()}
+            canary = servers[CANARY].port
+            all_of_them = {**evils(canary, uid(HEALTHY[0])), **watch_evils(canary)}
+            handlers = {name: Hostile(name, evil) for name, evil in all_of_them.items()}
         for name, handler in handlers.items():
             servers[name] = await start(handler)
         print(json.dumps({name: each.port for name, each in servers.items()}), flush=True)  # fmt: skip
-        while await asyncio.to_thread(sys.stdin.readline):
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            touched = handlers.get(line.strip())
+            if isinstance(touched, Cluster):
+                touched.touch()
             asked = {name: len(each.requests) for name, each in servers.items()}
             connected = {f"{name}/connections": each.connections for name, each in servers.items()}  # fmt: skip
             print(json.dumps({**asked, **connected}), flush=True)

@@ -106,8 +106,12 @@ async def read_servers(
 
 def limits(settings: Settings) -> Limits:
     """What one cluster may cost, as the client of its API understands it."""
-    cluster = settings.limits.cluster
-    return Limits(items=cluster.objects, kept_bytes=cluster.mebibytes * 1024 * 1024)
+    cluster, usual = settings.limits.cluster, Limits()
+    return Limits(
+        request_seconds=min(usual.request_seconds, cluster.deadline.total_seconds()),
+        items=cluster.objects,
+        kept_bytes=cluster.mebibytes * 1024 * 1024,
+    )
 
 
 async def _view(server: Server, settings: Settings, shares: Shares) -> ClusterView:

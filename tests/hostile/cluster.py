@@ -20,6 +20,7 @@ LISTS = {
     "pods": "/api/v1/pods",
 }
 Body = dict[str, Any]
+BOOKMARKS = 0.7
 STREAM = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n"
@@ -112,12 +113,20 @@ class Cluster:
             try:
                 while True:
                     await writer.drain()
-                    line = await events.get()
+                    line = await self.next_line(events)
                     writer.write(b"%x\r\n%s\r\n" % (len(line), line))
             finally:
                 self.watching[kind].discard(events)
 
         return Answer(script=script)
+
+    async def next_line(self, events: asyncio.Queue[bytes]) -> bytes:
+        """What happens next, a bookmark while nothing does."""
+        try:
+            return await asyncio.wait_for(events.get(), BOOKMARKS)
+        except TimeoutError:
+            said = {"resourceVersion": str(self.version)}
+            return event("BOOKMARK", {"kind": "X", "metadata": said})
 
     def touch(self) -> None:
         """The first VirtualService changes, and watches are told."""

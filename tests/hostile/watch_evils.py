@@ -103,7 +103,7 @@ def watch_evils(canary: int) -> dict[str, Evil]:
         "watch-tiny-chunks": evil("events in chunks of one byte", _tiny, None),
         "watch-gone": evil("410 at each watch", lambda _: status(410, "Expired"), cut),
         "watch-error": evil("an ERROR of 410 in each watch", said(event("ERROR", FAILURE)), cut),
-        "watch-ends": evil("watches that end at once", lambda _: chunked(b"\n"), away),
+        "watch-ends": evil("watches that end at once", lambda _: chunked(), away),
         "watch-reset": evil("a watch that is cut in an event", lambda _: raw(CHUNKED + b"ff\r\n" + json.dumps(FAILURE).encode()), cut),
         "watch-redirect": evil("a redirect of a watch", lambda _: Answer(status=307, headers=moved), bad),
         "watch-retry-after": evil("429 with Retry-After of 30 years", lambda _: Answer(status=429, headers=late), away),

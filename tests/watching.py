@@ -47,6 +47,7 @@ FAST = Pace(
     silence=20.0,
     deadline=1.0,
     steady=0.2,
+    relist=0.05,
     backoff=0.02,
     backoff_longest=0.1,
     doubt=(600.0, 700.0),

@@ -14,7 +14,8 @@ class Pace:
     """All times of a watcher, in seconds.
 
     A cluster whose watches do not hold for `deadline` is unknown until they do again. A watch
-    holds when it has been open for `steady`. `doubt` is when a cluster that had gone away is
+    holds when it has been open for `steady`, after nonsense or silence only once something came.
+    Between two lists of one collection are `relist` seconds, whatever its server says. `doubt` is when a cluster that had gone away is
     listed once more: a server that was restored from a backup lets old watches go on, and they
     see nothing.
     """
@@ -23,6 +24,7 @@ class Pace:
     silence: float = 150.0
     deadline: float = 120.0
     steady: float = 10.0
+    relist: float = 30.0
     backoff: float = 0.5
     backoff_longest: float = 60.0
     doubt: tuple[float, float] = (600.0, 3600.0)

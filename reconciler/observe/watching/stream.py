@@ -88,9 +88,13 @@ class Stream:
     version: str = ""
     _backoff: Backoff = field(init=False)
     _refusals: int = 0
+    _listed_at: float = field(init=False)
+    _suspect: bool = False
+    _stands: bool = False
 
     def __post_init__(self) -> None:
         self._backoff = Backoff(self.world.pace)
+        self._listed_at = asyncio.get_running_loop().time() if self.version else 0.0
 
     async def run(self) -> None:
         """Follow while it is wanted. Raises NotFound, Moved."""
@@ -111,6 +115,8 @@ class Stream:
 
     def _doubt(self, error: KubeError) -> None:
         self.world.counts.restarts += 1
+        # After nonsense or silence a watch that is merely open proves nothing.
+        self._suspect |= error.why in (Why.UNREADABLE, Why.TIMEOUT)
         if isinstance(error, Expired | Rejected) or error.why is Why.UNREADABLE:
             self.version = ""
         elif error.status >= 500:
@@ -125,6 +131,10 @@ class Stream:
         return self._backoff.next(self.world.chance())
 
     async def _list(self) -> None:
+        """A new list, but not soon after the last one: a server may say 410 as often as it likes."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._listed_at + self.world.pace.relist - loop.time())
+        self._listed_at = loop.time()
         async with self.home.listing():
             spent = self.home.spent(self.source.kind)
             found = await listing(self.api, self.source, spent)
@@ -145,7 +155,8 @@ class Stream:
             # Behind one address another cluster may answer: ask before anything is believed.
             await self.home.confirm()
             began = loop.time()
-            timer = loop.call_later(min(pace.steady, terms.seconds), self._holds)
+            self._stands = False
+            timer = loop.call_later(min(pace.steady, terms.seconds), self._stood)
             self.world.counts.open += 1
             try:
                 async with aclosing(lines.each()) as each:
@@ -157,7 +168,14 @@ class Stream:
         if loop.time() - began < min(pace.steady, terms.seconds):
             raise self._broken("the watch ended at once", Why.UNREACHABLE, status=503)
 
+    def _stood(self) -> None:
+        """The watch has been open for a while."""
+        self._stands = True
+        self._holds()
+
     def _holds(self) -> None:
+        if self._suspect or not self._stands:
+            return
         self._backoff.reset()
         self._refusals = 0
         self.home.well(self.source.kind)
@@ -182,6 +200,9 @@ class Stream:
             raise self._broken(str(exc), Why.INCOMPLETE) from None
         counts.events += not isinstance(found, Bookmark)
         self.version = found.version
+        if self._suspect:
+            self._suspect = False
+            self._holds()
 
     def _ended(self, code: int) -> KubeError:
         if code == 410:

@@ -91,7 +91,7 @@ def both(folder: Path, routes: int) -> Iterator[tuple[Servers, Servers]]:
         bad.stop()
 
 
-def kubeconfig(folder: Path, ports: dict[str, int]) -> Settings:
+def kubeconfig(folder: Path, ports: dict[str, int], mebibytes: int = 48) -> Settings:
     """Settings whose one inventory names these servers."""
     clusters = [
         {
@@ -109,7 +109,7 @@ def kubeconfig(folder: Path, ports: dict[str, int]) -> Settings:
     path = folder / "config"
     path.write_text(json.dumps(config))
     real = {"name": "real", "kubeconfig": {"path": str(path)}}
-    limits = {"cluster": {"deadline": DEADLINE}}
+    limits = {"cluster": {"deadline": DEADLINE, "mebibytes": mebibytes}}
     return builders.settings(inventories=[real], apis={"mode": "sni"}, limits=limits)
 
 

@@ -84,7 +84,8 @@ def watch_evils(canary: int) -> dict[str, Evil]:
     bad, cut, away = Why.UNREADABLE, Why.INCOMPLETE, Why.UNREACHABLE
 
     def evil(does: str, answer: Handler, why: Why | None) -> Evil:
-        return Evil(does=does, answer=answer, why=why, watches=True)
+        # No watch is given up at once: it is tried again until the cluster's deadline.
+        return Evil(does=does, answer=answer, why=why, watches=True, waits=True)
 
     return {
         "watch-garbage": evil("lines that are no JSON", said(b"<html>\n"), bad),
@@ -97,7 +98,7 @@ def watch_evils(canary: int) -> dict[str, Evil]:
         "watch-silent": evil("a watch that says nothing", lambda _: raw(CHUNKED, b"", pause=3600), Why.TIMEOUT),
         "watch-unanswered": evil("no answer to a watch", lambda _: raw(b"", pause=3600), Why.TIMEOUT),
         "watch-flood": evil("one object that changes without rest", flooding(_changed), None),
-        "watch-flood-new": evil("new objects without an end", flooding(_new), cut),
+        "watch-flood-new": evil("new objects without an end", flooding(_new), None),
         "watch-flood-odd": evil("names with path characters without rest", flooding(_odd), None),
         "watch-bookmarks": evil("bookmarks without rest", flooding(_bookmark), None),
         "watch-tiny-chunks": evil("events in chunks of one byte", _tiny, None),

@@ -31,6 +31,7 @@ PACE = Pace(
     silence=2.0,
     deadline=3.0,
     steady=0.5,
+    relist=1.0,
     backoff=0.2,
     backoff_longest=2.0,
 )
@@ -156,7 +157,7 @@ def scenes(folder: Path, wanted: list[str]) -> Iterator[Seen]:
         for group in wanted:
             names = tuple(filter(None, group.split("+")))
             hostile = {name: bad.ports[name] for name in names}
-            settings = kubeconfig(folder, {**hostile, **healthy})
+            settings = kubeconfig(folder, {**hostile, **healthy}, mebibytes=8)
             yield asyncio.run(scene(settings, names, good, bad))
 
 

@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,11 +87,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gauge:
-    """What the process holds at some time."""
+    """What the process holds at some time; `packs` are open files of the clone, `descriptors` all others.
+
+    git makes a pack of what it fetches, and one of many when there are thirty.
+    """
 
     objects: int
     threads: int
     descriptors: int
+    packs: int
     commits: int
 
 
@@ -265,10 +270,13 @@ class Churn:
             await asyncio.sleep(self._size.seconds / 6)
             gc.collect()
             count = git(self.hour.place.bare, "rev-list", "--count", "main")
+            open_files = _open_files()
+            packs = sum(".pack" in each for each in open_files)
             gauge = Gauge(
                 objects=len(gc.get_objects()),
                 threads=threading.active_count(),
-                descriptors=len(os.listdir("/proc/self/fd")),
+                descriptors=len(open_files) - packs,
+                packs=packs,
                 commits=int(count),
             )
             self.hour.gauges.append(gauge)
@@ -290,6 +298,15 @@ class Churn:
 def _passes(kind: str) -> float:
     """How many passes of a kind this process has made."""
     return metrics.KINDS.labels(kind=kind)._value.get()
+
+
+def _open_files() -> list[str]:
+    """What the descriptors of this process name; the one that lists them is not among them."""
+    found = []
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{each}"))
+    return found
 
 
 def _time() -> float:

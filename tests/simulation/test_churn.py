@@ -16,7 +16,7 @@ from tests.simulation.__main__ import HOUR
 from tests.simulation.churn import Churn, Hour, Size
 from tests.simulation.clock import simulate
 
-SHORT = Size(clusters=500, exposures=2, minutes=8)
+SHORT = Size(clusters=500, exposures=2, minutes=5)
 
 
 @pytest.fixture(scope="module")

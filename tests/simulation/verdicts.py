@@ -17,6 +17,7 @@ from tests.simulation.clock import START
 from tests.simulation.fleet import NAMESPACE, Sky
 
 QUIET, LONGEST, GRACE = 2.0, 15.0, 60.0
+PACKS = 40  # of both views of the clone
 OBJECTS_A_COMMIT = 60  # its facts and what they changed
 SLACK = 1.0  # times of commits are whole seconds
 
@@ -193,6 +194,8 @@ def not_flat(hour: Hour) -> Iterator[str]:
     early, end = hour.gauges[0], hour.gauges[-1]
     if (early.threads, early.descriptors) != (end.threads, end.descriptors):
         yield f"threads or descriptors: {early} became {end}"
+    if max(each.packs for each in hour.gauges) > PACKS:
+        yield f"packs: {hour.gauges}"
     allowed = OBJECTS_A_COMMIT * (end.commits - early.commits) + early.objects // 20
     if end.objects - early.objects > allowed:
         yield f"objects: {early} became {end}"

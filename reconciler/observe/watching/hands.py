@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 class Hands:
-    """Does one thing after another beside the event loop; the thread starts with the first."""
+    """Does one job after another beside the event loop; the thread starts with the first.
+
+    One that hangs in a file system never keeps the process from ending. The thread has a loop
+    of its own, which carries results and errors to and fro.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def do(self, job: Callable[[], T]) -> T:
         """The result of a job, or what it raised."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, job)
+
+        async def work() -> T:
+            return job()
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(
+                target=_serve, args=(self._loop,), name="files", daemon=True
+            ).start()
+        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Wait for nothing."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Take no more jobs; wait for nothing."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()

@@ -62,7 +62,7 @@ class Passing:
                 self._means.repository, self._options, self._memory, eyes
             )
             self._slices.start(made)
-            self._room.note(made, self._means.now())
+            self._room.note(made.settings, self._slices.index, self._means.now())
             return Made(result=made, subject=_subject(made))
 
         return await self._means.passes.do(job)
@@ -121,7 +121,11 @@ class Passing:
 
     async def _make(self, asked: Asked) -> Sliced:
         async def job() -> Sliced:
-            return await self._slices.make(asked)
+            made = await self._slices.make(asked)
+            if made.result is not None and made.result.commit is not None:
+                settings, index = made.result.settings, self._slices.index
+                self._room.note(settings, index, self._means.now())
+            return made
 
         return await self._means.passes.do(job)
 

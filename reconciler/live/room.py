@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from reconciler import metrics
-from reconciler.capacity import Level, capacities_at
+from reconciler.capacity import Level, capacities
 from reconciler.log import log
-from reconciler.passes import PassResult
+from reconciler.plan import Index
+from reconciler.settings import Settings
 
-SELDOM = timedelta(minutes=1)  # it reads the whole ledger
+SELDOM = timedelta(minutes=1)  # it goes through the whole ledger
 
 
 class Room:
@@ -19,14 +20,16 @@ class Room:
         self._noted: datetime | None = None
         self._levels: dict[str, Level] = {}
 
-    def note(self, result: PassResult, now: datetime) -> None:
-        """Set the gauges from what Git says after a pass."""
-        if result.settings is None or result.head is None or result.history is None:
+    def note(
+        self, settings: Settings | None, index: Index | None, now: datetime
+    ) -> None:
+        """Set the gauges from what Git says after a pass; says nothing where that is not known."""
+        if settings is None or index is None:
             return
         if self._noted is not None and now - self._noted < SELDOM:
             return
         self._noted = now
-        found = capacities_at(result.settings, result.head, result.history, now)
+        found = capacities(settings, index.ledger.entries.values(), now)
         metrics.note_capacity(found)
         for each in found:
             before = self._levels.get(each.gateway, Level.OK)

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ import pytest
 from reconciler.kube import KubeApi, KubeError
 from reconciler.kubeconfig import load_kubeconfig
 from reconciler.lease import Lease, Place
-from reconciler.ledger_file import Entry, parse_entry
-from reconciler.model.units import PortState
 from tests.ingress import COMMAND, PERSON, Ingress
+from tests.soundness import ports_are_sound, times_made
 from tests.stack.documents import Document, Ref, load
 from tests.stack.kube import Cluster
 from tests.stack.process import wait_until
@@ -301,32 +299,9 @@ def leads(one: Running) -> Callable[[], bool]:
 
 
 def history_is_sound(place: Ingress) -> None:
-    """In no commit has a port two owners or an owner two ports; nothing is lost or undone."""
-    log = place.git("log", "--reverse", "--format=%H", "main", at=place.remote).split()
-    ledgers = [ledger(place, commit) for commit in log]
-    for ports in ledgers:
-        active = [each.owner for each in ports.values() if each.state is PortState.ACTIVE]  # fmt: skip
-        assert len(active) == len(set(active))
-    for before, after in pairwise(ledgers):
-        for port, entry in before.items():
-            assert port in after
-            if entry.live:
-                assert after[port].owner == entry.owner
-    assert place.git("log", "--merges", "--format=%H", "main", at=place.remote) == ""
-    wishes = [path for path in place.files("manifests") if "/vs-" in path]
-    for path in wishes:
-        commits = place.git("log", "--format=%H", "main", "--", path, at=place.remote)
-        assert len(commits.split()) == 1, f"{path} was written more than once"
-
-
-def ledger(place: Ingress, commit: str) -> dict[str, Entry]:
-    listed = place.git("ls-tree", "-r", "--name-only", commit, "ports", at=place.remote)
-    return {
-        path: parse_entry(
-            path, place.git("show", f"{commit}:{path}", at=place.remote).encode()
-        )
-        for path in listed.split()
-    }
+    """Nothing is lost, undone or made twice."""
+    ports_are_sound(place)
+    assert set(times_made(place).values()) == {1}
 
 
 def test_one_of_two_processes_works_and_hands_over(place: Ingress) -> None:

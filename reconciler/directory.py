@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,20 +63,28 @@ class Placed:
         return f"{self.kind} {namespace}/{name}" if namespace else f"{self.kind} {name}"
 
 
-class _Faulty(ValueError):
+class Faulty(ValueError):
     """A file or an object that cannot be believed."""
 
 
-def read_folder(folder: Path) -> tuple[Placed, ...] | Unknown:
-    """All objects of a cluster's folder, in order of the files' names; unknown unless whole."""
+Seen = Callable[[Path, bytes], None]
+
+
+def read_folder(folder: Path, seen: Seen | None = None) -> tuple[Placed, ...] | Unknown:
+    """All objects of a cluster's folder, in order of the files' names; unknown unless whole.
+
+    `seen` is told each file with its content, in this order.
+    """
     found: dict[tuple[str, str, str], Placed] = {}
     try:
-        for file in _files(folder):
-            for placed in read_file(file, folder.parent):
+        for file, data in contents(folder):
+            if seen is not None:
+                seen(file, data)
+            for placed in objects_in(file, data):
                 other = found.setdefault(placed.key, placed)
                 if other is not placed:
-                    raise _Faulty(f"{file}: {placed} is also in {other.file}")
-    except _Faulty as exc:
+                    raise Faulty(f"{file}: {placed} is also in {other.file}")
+    except Faulty as exc:
         return _unreadable(str(exc))
     except OSError as exc:
         return _unreadable(f"{exc.filename or folder}: {exc.strerror or 'unreadable'}")
@@ -89,9 +97,17 @@ def _unreadable(what: str) -> Unknown:
     return Unknown(why=Why.UNREADABLE, message=text)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """The files of a cluster's folder with their bytes, in order. Raises OSError, Faulty."""
+    within = folder.parent
+    for file in files(folder):
+        yield file, _content(file, within)
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files of a cluster's folder, in order. Raises OSError, Faulty."""
     if folder.is_symlink() or not folder.is_dir():
-        raise _Faulty(f"{folder} is no folder")
+        raise Faulty(f"{folder} is no folder")
     count = 0
 
     def stop(error: OSError) -> None:
@@ -101,37 +117,37 @@ def _files(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(each for each in folders if not each.startswith("."))
         for name in folders:
             if Path(root, name).is_symlink():
-                raise _Faulty(f"{Path(root, name)}: links to folders are not followed")
+                raise Faulty(f"{Path(root, name)}: links to folders are not followed")
         for name in sorted(names):
             if name.startswith(".") or not name.endswith(SUFFIXES):
                 continue
             count += 1
             if count > MAX_FILES:
-                raise _Faulty(f"{folder} has more than {MAX_FILES} files")
+                raise Faulty(f"{folder} has more than {MAX_FILES} files")
             yield Path(root, name)
 
 
-def read_file(file: Path, within: Path) -> tuple[Placed, ...]:
-    """The objects of one file; a link must not lead out of `within`. Raises OSError, _Faulty."""
+def _content(file: Path, within: Path) -> bytes:
+    """The bytes of one file; a link must not lead out of `within`."""
     status = file.stat()  # raises for a link that leads nowhere or to itself
     if file.is_symlink() and not file.resolve().is_relative_to(within.resolve()):
-        raise _Faulty(f"{file}: a link that leads out of {within}")
+        raise Faulty(f"{file}: a link that leads out of {within}")
     if not stat.S_ISREG(status.st_mode):
-        raise _Faulty(f"{file}: not a file")
+        raise Faulty(f"{file}: not a file")
     if status.st_size > yamlio.MAX_BYTES:
-        raise _Faulty(f"{file}: more than {yamlio.MAX_BYTES} bytes; split it")
-    found = tuple(objects_in(file, file.read_bytes()))
+        raise Faulty(f"{file}: more than {yamlio.MAX_BYTES} bytes; split it")
+    data = file.read_bytes()
     after = file.stat()
     if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
-        raise _Faulty(f"{file}: it changed while it was read")
-    return found
+        raise Faulty(f"{file}: it changed while it was read")
+    return data
 
 
 def objects_in(file: Path, data: bytes) -> Iterator[Placed]:
-    """The objects in the content of a file, Lists taken apart. Raises _Faulty."""
+    """The objects in the content of a file, Lists taken apart. Raises Faulty."""
     documents = _documents(file, data)
     if not documents:
-        raise _Faulty(
+        raise Faulty(
             f"{file} is empty; a file that shall say nothing must not be there"
         )
     placed = None
@@ -156,7 +172,7 @@ def _check_whole(placed: Placed) -> None:
     """A YAML text that was cut between two lines is YAML too: see what must be there."""
     part = _LAST_PART.get((placed.group, placed.kind))
     if part is not None and placed.body.get(part) is None:
-        raise _Faulty(f"{placed.file}: {placed} has no {part}; is the file cut off?")
+        raise Faulty(f"{placed.file}: {placed} has no {part}; is the file cut off?")
 
 
 def _is_terminated(data: bytes) -> bool:
@@ -169,14 +185,14 @@ def _check_last(placed: Placed) -> None:
     if placed.kind != "VirtualService" or not isinstance(spec, Mapping):
         return
     if not any(spec.get(kind) for kind in ("tcp", "tls", "http")):
-        raise _Faulty(
+        raise Faulty(
             f"{placed.file}: it ends in the middle of {placed}; is it cut off?"
         )
 
 
 def _listed(file: Path, index: int, body: Json) -> Iterator[Placed]:
     if not isinstance(body["items"], list):
-        raise _Faulty(f"{file}: items of a {body['kind']} must be a list")
+        raise Faulty(f"{file}: items of a {body['kind']} must be a list")
     typed = {"apiVersion": body["apiVersion"], "kind": body["kind"][: -len("List")]}
     for number, item in enumerate(body["items"]):
         # An API server leaves the type out of the items of a typed list.
@@ -196,18 +212,18 @@ def _documents(file: Path, data: bytes) -> list[tuple[int, object]]:
             return [(0, jsonio.loads(data))] if data.strip() else []
         documents = yamlio.load_all(data)
     except jsonio.InvalidJson as exc:
-        raise _Faulty(f"{file}: not JSON: {exc}") from None
+        raise Faulty(f"{file}: not JSON: {exc}") from None
     except yamlio.Unreadable as exc:
-        raise _Faulty(f"{file}:{exc.line}:{exc.column}: {exc.what}") from None
+        raise Faulty(f"{file}:{exc.line}:{exc.column}: {exc.what}") from None
     return [(index, each.data) for index, each in enumerate(documents)]
 
 
 def _object(file: Path, value: object) -> Json:
     if not isinstance(value, Mapping):
-        raise _Faulty(f"{file}: a document is no Kubernetes object")
+        raise Faulty(f"{file}: a document is no Kubernetes object")
     for key in ("apiVersion", "kind"):
         if not isinstance(value.get(key), str) or not value[key]:
-            raise _Faulty(f"{file}: an object without {key}")
+            raise Faulty(f"{file}: an object without {key}")
     return value
 
 
@@ -221,12 +237,24 @@ def _with_identity(file: Path, body: Json) -> Json:
             **(metadata if isinstance(metadata, Mapping) else {}),
         }
     if not isinstance(metadata, Mapping):
-        raise _Faulty(f"{file}: a {kind[:64]!a} without metadata")
+        raise Faulty(f"{file}: a {kind[:64]!a} without metadata")
     name, namespace = metadata.get("name"), metadata.get("namespace") or "default"
     if not isinstance(name, str) or not name:
-        raise _Faulty(f"{file}: a {kind[:64]!a} without metadata.name (a text)")
+        raise Faulty(f"{file}: a {kind[:64]!a} without metadata.name (a text)")
     if not isinstance(namespace, str):
-        raise _Faulty(f"{file}: {kind[:64]!a} {name[:64]!a}: namespace must be a text")
+        raise Faulty(f"{file}: {kind[:64]!a} {name[:64]!a}: namespace must be a text")
     if kind in _CLUSTER_WIDE:
         namespace = ""
     return {**body, "metadata": {**metadata, "namespace": namespace}}
+
+
+def will_write(mode: str, folder: Path, environ: Mapping[str, str]) -> bool:
+    """Whether write-back patches files: `on`, `off`, or `auto`: not in a work tree under CI."""
+    if mode != "auto":
+        return mode == "on"
+    if environ.get("CI", "") in ("", "0", "false"):
+        return True
+    return not any(
+        (each / ".git").exists()
+        for each in (folder.absolute(), *folder.absolute().parents)
+    )

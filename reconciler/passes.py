@@ -105,17 +105,6 @@ class PassResult:
         return (*self.plan.exits, *(each.exit for each in self.failures))
 
 
-NO_PLAN = Plan(
-    base=CommitId(""),
-    digest="",
-    rows=(),
-    drafts=(),
-    states=(),
-    withheld="",
-    exits=(),
-)
-
-
 def exits_of(results: Sequence[PassResult]) -> tuple[Exit, ...]:
     """All exit codes of several passes."""
     return tuple(code for result in results for code in result.exits)

@@ -19,11 +19,11 @@ from reconciler.heads import served_addresses
 from reconciler.ledger import touches
 from reconciler.log import log
 from reconciler.model.clusters import Snapshot, Unknown
+from reconciler.model.plans import NO_PLAN
 from reconciler.model.proofs import Stage
 from reconciler.model.repository import Head, History
 from reconciler.model.units import UnitId
 from reconciler.passes import (
-    NO_PLAN,
     OWN_EYES,
     Eyes,
     Memory,

@@ -29,6 +29,8 @@ COMPOSERS = (
     "live",
     "report",
     "reviewing",
+    "noting",
+    "settled",
     "declines",
     "rewind",
     "cli",

@@ -38,6 +38,12 @@ class Target:
 
     def open(self, *, author: tuple[str, str] | None = None) -> Repository:
         """The repository, fetched."""
+        repository = self.reach(author)
+        trust(repository)
+        return repository
+
+    def reach(self, author: tuple[str, str] | None = None) -> Repository:
+        """The repository, fetched; its history is to be read after `trust` alone."""
         # Loaded here, so that commands without a repository start without libgit2.
         from reconciler.repo import Repository
 
@@ -49,11 +55,13 @@ class Target:
         """The repository, fetched, for commits that people look at first."""
         from reconciler.repo.side_branch import SideBranch
 
-        return self._opened(SideBranch, author)
+        side = self._opened(SideBranch, author)
+        trust(side)
+        return side
 
     def _opened(self, kind: type[R], author: tuple[str, str]) -> R:
-        from reconciler.render import RENDERER_VERSION
         from reconciler.repo import Remote, default_cache
+        from reconciler.versions import RENDERER_VERSION
 
         name, email = author
         remote = Remote(
@@ -65,11 +73,10 @@ class Target:
         )
         repository = kind.open(remote, default_cache(), RENDERER_VERSION)
         repository.fetch()
-        _trust(repository)
         return repository
 
 
-def _trust(repository: Repository) -> None:
+def trust(repository: Repository) -> None:
     """Judge history by the settings' signing keys; commands that need valid settings say so."""
     from reconciler.errors import Usage
     from reconciler.settings_file import parse

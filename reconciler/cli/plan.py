@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
+from datetime import UTC, datetime
 
 import click
 
+from reconciler.cli.flags import PassFlags, finish_settled, plan_object
 from reconciler.cli.options import (
     Target,
     option,
@@ -13,10 +15,7 @@ from reconciler.cli.options import (
     pass_options,
     repository_options,
 )
-from reconciler.cli.passes import PassFlags, finish, plan_object
-from reconciler.cli.plan_output import has_changes
-from reconciler.errors import Exit
-from reconciler.run import Memory, one_pass
+from reconciler.settled import Asked, recall
 
 
 @click.command("plan")
@@ -27,8 +26,14 @@ from reconciler.run import Memory, one_pass
 def command(target: Target, output: str, exit_code: bool, **flags: object) -> None:
     """Show what a pass would commit; change nothing."""
     wanted = PassFlags.of(flags)
-    options = wanted.options(commit=False)
+    asked = Asked(mode="", now=datetime.now(UTC), environment=os.environ)
     with plan_object(output):
-        result = asyncio.run(one_pass(target.open(), options, Memory()))
-    changed = (Exit.CHANGES,) if exit_code and has_changes(result.plan) else ()
-    finish(result, output, wanted, changed)
+        repository = target.reach()
+        plain = wanted.is_plain(repository.paths.tip)
+        note = recall(repository, asked) if plain else None
+    if note is not None:
+        finish_settled(note, output, wanted)
+    # Loaded only now: with everything that plans it takes longer than a note does.
+    from reconciler.cli.whole import plan
+
+    plan(repository, wanted, output, exit_code)

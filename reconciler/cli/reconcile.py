@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
+import os
+from datetime import UTC, datetime
 
 import click
 
+from reconciler.cli.flags import PassFlags, finish_settled, plan_object
 from reconciler.cli.options import (
     Target,
     option,
@@ -14,12 +15,7 @@ from reconciler.cli.options import (
     pass_options,
     repository_options,
 )
-from reconciler.cli.passes import PassFlags, finish, plan_object, requests_object
-from reconciler.cli.report_output import tell
-from reconciler.model.units import UnitId
-from reconciler.repo import Repository
-from reconciler.report import Report, ask_about, prove_and_write_back
-from reconciler.run import Memory, PassOptions, PassResult, one_pass
+from reconciler.settled import Asked, recall
 
 
 @click.command("reconcile")
@@ -43,28 +39,16 @@ def command(
 ) -> None:
     """Make one pass: plan, commit, prove, write back."""
     wanted = PassFlags.of(flags)
-    options = wanted.options(commit=True, wait=not no_wait)
+    asked = Asked(mode=write_back, now=datetime.now(UTC), environment=os.environ)
     with plan_object(output, commit=None):
-        result, report = asyncio.run(
-            whole_pass(target.open(), options, Memory(), write_back)
-        )
-    tell(report, write_back, result.settings)
-    finish(result, output, wanted, commit=result.commit, **requests_object(result))
+        repository = target.reach()
+        plain = wanted.is_plain(repository.paths.tip)
+        note = recall(repository, asked) if plain else None
+    if note is not None:
+        for line in note.told:
+            click.echo(line, err=True)
+        finish_settled(note, output, wanted, commit=None)
+    # Loaded only now: with everything that plans it takes longer than a note does.
+    from reconciler.cli.whole import reconcile
 
-
-async def whole_pass(
-    repository: Repository, options: PassOptions, memory: Memory, write_back: str
-) -> tuple[PassResult, Report]:
-    """A pass and its report; nothing is written back when the pass failed."""
-    result = await one_pass(repository, options, memory)
-    if result.failure is not None:
-        return result, Report(proofs=(), changes=(), outcomes=())
-    asked = await ask_about(result, memory)
-    report = await prove_and_write_back(repository, result, memory, write_back)
-    return result, replace(report, asked=asked)
-
-
-def release_pass(target: Target, unit: UnitId) -> tuple[PassResult, Report]:
-    """A pass that ends the hold of one unit."""
-    options = PassOptions(released=frozenset({unit}))
-    return asyncio.run(whole_pass(target.open(), options, Memory(), "auto"))
+    reconcile(repository, wanted, output, asked, not no_wait)

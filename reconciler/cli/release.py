@@ -8,8 +8,8 @@ from reconciler.cli.options import Target, output_option, repository_options
 from reconciler.cli.passes import show
 from reconciler.cli.people import author, commit, hold_path, parse_unit
 from reconciler.cli.proposing import Made
-from reconciler.cli.reconcile import release_pass
 from reconciler.cli.report_output import tell
+from reconciler.cli.whole import release_pass
 from reconciler.errors import Usage, worst
 from reconciler.model.repository import FileWrite, Head
 

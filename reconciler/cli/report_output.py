@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from reconciler.directory import will_write
 from reconciler.model.proofs import Stage
 from reconciler.printable import printable
 from reconciler.report import Report
 from reconciler.settings import Settings
-from reconciler.writeback import decide
 
 
 class Telling:
@@ -23,7 +23,7 @@ class Telling:
 
     def tell(self, report: Report, settings: Settings | None) -> None:
         """What is new in this report."""
-        said = _lines(report, self._mode, settings)
+        said = report_lines(report, self._mode, settings)
         for line in said:
             if line not in self._said:
                 click.echo(line, err=True)
@@ -32,11 +32,12 @@ class Telling:
 
 def tell(report: Report, mode: str, settings: Settings | None) -> None:
     """Problems of write-back, what was not written, and once that nothing can be seen."""
-    for line in _lines(report, mode, settings):
+    for line in report_lines(report, mode, settings):
         click.echo(line, err=True)
 
 
-def _lines(report: Report, mode: str, settings: Settings | None) -> list[str]:
+def report_lines(report: Report, mode: str, settings: Settings | None) -> list[str]:
+    """What `tell` says, fit for a terminal."""
     unseen = sorted(
         {proof.message for proof in report.proofs if proof.stage is Stage.UNSEEN}
     )
@@ -66,5 +67,5 @@ def _lines(report: Report, mode: str, settings: Settings | None) -> list[str]:
 def _is_written(inventory: str, mode: str, settings: Settings) -> bool:
     for each in settings.inventories:
         if each.name == inventory and each.directory is not None:
-            return decide(mode, Path(each.directory.path), os.environ)
+            return will_write(mode, Path(each.directory.path), os.environ)
     return True

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import click
 
 from reconciler import metrics
+from reconciler.cli.flags import PassFlags
 from reconciler.cli.leading import leading, lease_options
 from reconciler.cli.options import Target, option, pass_options, repository_options
-from reconciler.cli.passes import PassFlags
 from reconciler.cli.report_output import Telling
 from reconciler.errors import Exit
 from reconciler.live.lookout import Watching

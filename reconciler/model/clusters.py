@@ -7,7 +7,7 @@ every fault in it becomes a rejection of that one object.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -167,11 +167,13 @@ class ClusterObjects:
 class ClusterView:
     """A cluster in one pass: its entry and either all of its objects or why not.
 
-    `entry.cluster_id` is filled where the objects are known.
+    `entry.cluster_id` is filled where the objects are known. `fingerprint` is of the bytes that
+    a folder was read from, empty where there were none; equal views may have other ones.
     """
 
     entry: ClusterEntry
     objects: ClusterObjects | Unknown
+    fingerprint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,3 +138,14 @@ class Plan:
     unconfirmed: tuple[UnitId, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     others: frozenset[UnitId] = frozenset()
+
+
+NO_PLAN = Plan(
+    base=CommitId(""),
+    digest="",
+    rows=(),
+    drafts=(),
+    states=(),
+    withheld="",
+    exits=(),
+)

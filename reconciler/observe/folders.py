@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.directory import Placed, read_folder
+from reconciler.fingerprints import Fingerprint, folders_of
 from reconciler.model.clusters import (
     ApiServer,
     ClusterEntry,
@@ -37,11 +38,7 @@ def read_directory(
         raise AssertionError("not a directory inventory")
     root = Path(inventory.directory.path)
     try:
-        folders = sorted(
-            each
-            for each in root.iterdir()
-            if each.is_dir() and not each.name.startswith(".")
-        )
+        folders = folders_of(root)
     except OSError as exc:
         message = f"{root}: {exc.strerror or 'cannot be read'}"
         return Unknown(why=Why.UNREADABLE, message=message)
@@ -62,10 +59,11 @@ def _view(folder: Path, name: str, inventory: Inventory) -> ClusterView:
     if not is_cluster_name(name):
         return parse.refused_name(name, inventory.name)
     entry = ClusterEntry(name=name, inventory=inventory.name)
-    objects = read_folder(folder)
+    seen = Fingerprint(folder)
+    objects = read_folder(folder, seen.add)
     if isinstance(objects, Unknown):
         return ClusterView(entry=entry, objects=objects)
-    return _known(entry, objects)
+    return replace(_known(entry, objects), fingerprint=str(seen))
 
 
 def _known(entry: ClusterEntry, objects: tuple[Placed, ...]) -> ClusterView:

@@ -21,6 +21,7 @@ from reconciler.render import (
 )
 from reconciler.render.shapes import Doc, addresses_file, wish_file
 from reconciler.settings import Gateway, Renderer, Settings
+from reconciler.versions import RENDERER_VERSION
 from reconciler.yamlio import dump_all
 
 __all__ = [
@@ -31,8 +32,6 @@ __all__ = [
     "render_wish",
     "unsupported",
 ]
-
-RENDERER_VERSION = 2
 
 
 def render(

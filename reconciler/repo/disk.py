@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LOG = "wharfinger-log-"  # what is kept of `git log`, one file for each set of paths
+NOTE = "wharfinger-note-"  # of a pass that left nothing to do, one for each folder
 UNUSED = 30 * 86400.0  # seconds until a clone that nobody opened is removed
 _ASIDE = 86400.0  # seconds that a broken clone is kept for whoever wants to know why
 _WRITING = (
@@ -34,7 +35,8 @@ def sweep(folder: Path) -> None:
     written = [*folder.glob("objects/tmp_*"), *folder.glob("objects/??/tmp_*")]
     written += [*folder.glob("tmp_log_*"), *folder.glob("objects/info/*/*.lock")]
     stale += [path for path in written if _age(path) > _WRITING]
-    stale += [path for path in folder.glob(f"{LOG}*") if _age(path) > UNUSED]
+    kept = [*folder.glob(f"{LOG}*"), *folder.glob(f"{NOTE}*")]
+    stale += [path for path in kept if _age(path) > UNUSED]
     memory = folder / "wharfinger-verified"
     with suppress(OSError):
         stale += [memory] if memory.stat().st_size > _MEMORY else []

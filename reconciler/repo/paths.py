@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from reconciler.model.repository import BlobId, CommitFact, CommitId, History
@@ -236,6 +237,11 @@ class Paths:
     def tip(self) -> CommitId:
         """The fetched tip, empty for an unborn branch."""
         return self._at()[1]
+
+    @property
+    def folder(self) -> Path:
+        """The clone on disk, where what is kept beside it goes when it goes."""
+        return self._at()[0].folder
 
     def trail(self, paths: Sequence[str]) -> Trail:
         """The commits that touched files (`*.yaml`) or folders, newest first."""

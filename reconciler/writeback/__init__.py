@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from reconciler.directory import will_write
 from reconciler.settings import Inventory, Settings
 from reconciler.writeback.annotations import SERVED, no_annotations, wanted_annotations
-from reconciler.writeback.folders import decide, write_folder
+from reconciler.writeback.folders import write_folder
 from reconciler.writeback.kubernetes import Refusals, to_servers
 from reconciler.writeback.values import ObjectChange, Outcome
 
@@ -16,7 +17,6 @@ __all__ = [
     "ObjectChange",
     "Outcome",
     "Refusals",
-    "decide",
     "no_annotations",
     "wanted_annotations",
     "write_back",
@@ -41,7 +41,7 @@ async def write_back(
         mine = [each for each in changes if each.inventory == inventory.name]
         if inventory.directory is not None:
             folder = Path(inventory.directory.path)
-            if decide(mode, folder, environ):
+            if will_write(mode, folder, environ):
                 outcomes.extend(_to_folders(folder, inventory, mine))
         elif mine:
             outcomes.extend(await to_servers(inventory, mine, remembered))

@@ -29,22 +29,6 @@ ISTIO_GROUP = "networking.istio.io/"
 _JSON_INDENT = re.compile(rb"\s*\{\r?\n( +)")
 
 
-def decide(mode: str, folder: Path, environ: Mapping[str, str]) -> bool:
-    """Whether files are written: `on`, `off`, or `auto`: not in a Git work tree under CI."""
-    if mode != "auto":
-        return mode == "on"
-    if environ.get("CI", "") in ("", "0", "false"):
-        return True
-    return not _in_work_tree(folder)
-
-
-def _in_work_tree(folder: Path) -> bool:
-    return any(
-        (each / ".git").exists()
-        for each in (folder.absolute(), *folder.absolute().parents)
-    )
-
-
 def write_folder(
     folder: Path,
     changes: Mapping[UnitId, Change],

@@ -64,7 +64,7 @@ def main() -> None:
         from reconciler import plan as planning
         from reconciler import run
         from reconciler.cli import main as command
-        from reconciler.cli import reconcile
+        from reconciler.cli import whole
         from reconciler.plan import index
         from reconciler.repo import Repository
 
@@ -80,8 +80,8 @@ def main() -> None:
         (index, "touches", "plan: index of history", timed),
         (planning, "plan_units", "plan: units", timed),
         (planning, "finish", "plan: drafts and rows", timed),
-        (reconcile, "prove_and_write_back", "report", awaited),
-        (reconcile, "finish", "output", timed),
+        (whole, "prove_and_write_back", "report", awaited),
+        (whole, "finish", "output", timed),
     ):
         setattr(owner, attribute, wrap(name, getattr(owner, attribute)))
     try:

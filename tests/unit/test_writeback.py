@@ -10,12 +10,13 @@ import jsonpatch
 import pytest
 
 from reconciler import yamlio
+from reconciler.directory import will_write
 from reconciler.model.claims import Source
 from reconciler.model.plans import State, UnitState
 from reconciler.model.proofs import Proof, ServedEndpoint, Stage
 from reconciler.model.repository import CommitId
 from reconciler.model.units import UnitId
-from reconciler.writeback import decide, no_annotations, wanted_annotations
+from reconciler.writeback import no_annotations, wanted_annotations
 from reconciler.writeback.folders import write_folder
 from reconciler.writeback.patches import annotation_patch
 from tests import documents
@@ -219,12 +220,12 @@ def test_auto_is_off_only_in_a_work_tree_under_ci(tmp_path: Path) -> None:
     (tmp_path / "tree" / "clusters").mkdir()
     inside, outside = tmp_path / "tree" / "clusters", tmp_path / "clusters"
     ci = {"CI": "true"}
-    assert not decide("auto", inside, ci)
-    assert decide("auto", inside, {})
-    assert decide("auto", inside, {"CI": "false"})
-    assert decide("auto", outside, ci)
-    assert decide("on", inside, ci)
-    assert not decide("off", outside, {})
+    assert not will_write("auto", inside, ci)
+    assert will_write("auto", inside, {})
+    assert will_write("auto", inside, {"CI": "false"})
+    assert will_write("auto", outside, ci)
+    assert will_write("on", inside, ci)
+    assert not will_write("off", outside, {})
 
 
 PLAIN = yamlio.dump(documents.virtual_service("orders"))

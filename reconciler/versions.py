@@ -1,0 +1,3 @@
+"""The version of what renderers write; pure, and quick to load."""
+
+RENDERER_VERSION = 2

@@ -10,6 +10,7 @@ from reconciler.errors import Exit, ReconcileError
 from reconciler.looks import Looks
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import Snapshot
+from reconciler.model.plans import NO_PLAN as NO_PLAN
 from reconciler.model.plans import Plan
 from reconciler.model.repository import CommitId, Head, History
 from reconciler.model.units import UnitId

@@ -42,7 +42,7 @@ def find_port(service: Service, number: int) -> ServicePort | None:
 def _destination(
     target: Target, backend: str, look: Index, tenant: Tenant
 ) -> Destination:
-    service = look.services.get((target.namespace, target.service))
+    service = look.service((target.namespace, target.service))
     name = f"{target.namespace}/{target.service}"
     if service is None:
         what = f"there is no Service {name} in this cluster"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reconciler.claim.destinations import find_port
-from reconciler.claim.index import Index, Labels, Named
+from reconciler.claim.index import NODES, Index, Key, Kind, Labels, Named
 from reconciler.claim.refusals import Refused, quoted
 from reconciler.claim.sticky import Pool, Standing, pool
 from reconciler.codes import Code
@@ -29,20 +29,22 @@ _Key = tuple[str, str, int, str, str, str]
 class Pools:
     """Pools of one cluster. They are the same for all units, so each is made once.
 
-    A pool of nodes has 0 for every port: all node ports share it (see `port`).
+    A pool of nodes has 0 for every port: all node ports share it (see `port`). `reads` collects
+    what was read, also where a pool was made for somebody else before.
     """
 
     look: Index
     tenant: Tenant
     now: datetime
     grace: timedelta
+    reads: set[Key] = field(default_factory=set, repr=False)
     _made: dict[_Key, Pool] = field(default_factory=dict, repr=False)
 
     def of(self, destination: Destination, namespace: str) -> Pool:
         """The pool of a destination; `namespace` is the VirtualService's. Raises Refused."""
-        shared = destination.backend is Backend.NODE_PORT and not self._local(
-            destination
-        )
+        local = self._local(destination)
+        self.reads.update(_reads(destination, local))
+        shared = destination.backend is Backend.NODE_PORT and not local
         key = (
             ("", "", 0, destination.backend, "", "")
             if shared
@@ -65,14 +67,20 @@ class Pools:
             )
         return made
 
+    def reads_taken(self) -> frozenset[Key]:
+        """What was read since this was asked last."""
+        taken = frozenset(self.reads)
+        self.reads.clear()
+        return taken
+
     def port(self, destination: Destination) -> int:
         """The node port behind a destination, 0 where there is none."""
-        service = self.look.services.get((destination.namespace, destination.service))
+        service = self.look.service((destination.namespace, destination.service))
         port = find_port(service, destination.port) if service is not None else None
         return port.node_port if port is not None else 0
 
     def _local(self, destination: Destination) -> bool:
-        service = self.look.services.get((destination.namespace, destination.service))
+        service = self.look.service((destination.namespace, destination.service))
         return service is not None and service.local_traffic_policy
 
     def _make(self, destination: Destination, namespace: str) -> Pool:
@@ -88,20 +96,19 @@ class Pools:
             case Backend.API_SERVER:
                 raise AssertionError("API servers come from the inventory")
 
-    def _serving_nodes(self, name: Named) -> frozenset[str]:
+    def _serving_nodes(self, name: Named) -> frozenset[Named]:
         return frozenset(
-            endpoint.node_name
-            for each in self.look.slices.get(name, ())
+            ("", endpoint.node_name)
+            for each in self.look.slices.get(name)
             for endpoint in each.endpoints
             if endpoint.ready
         )
 
-    def _nodes(self, only: frozenset[str] | None) -> Pool:
+    def _nodes(self, only: frozenset[Named] | None) -> Pool:
         found: list[tuple[Address, Standing]] = []
         left_out: list[str] = []
-        for node in self.look.nodes:
-            if only is not None and node.name not in only:
-                continue
+        names = self.look.nodes.names() if only is None else only
+        for node in (node for name in names for node in self.look.nodes.get(name)):
             standing = self._standing(node)
             for text in node.internal_ips:
                 address = self._permitted(
@@ -115,12 +122,10 @@ class Pools:
         return pool(found, left_out)
 
     def _standing(self, node: Node) -> Standing:
-        """An unready node that does not say since when counts as unready for long."""
         if node.ready:
             return Standing.READY
-        since = node.ready_since
-        lasting = since is not None and self.now - since <= self.grace
-        return Standing.LASTING if lasting else Standing.EXPIRED
+        left = left_of_grace(node, self.now, self.grace)
+        return Standing.EXPIRED if left is None else Standing.LASTING
 
     def _permitted(
         self, text: str, port: int, whose: str, left_out: list[str]
@@ -137,7 +142,7 @@ class Pools:
         return Address(host=host[0], port=port)
 
     def _balancer(self, destination: Destination) -> Pool:
-        service = self.look.services.get((destination.namespace, destination.service))
+        service = self.look.service((destination.namespace, destination.service))
         usable = (
             service is not None
             and service.type == "LoadBalancer"
@@ -165,7 +170,7 @@ class Pools:
 
     def _pods(self, destination: Destination, namespace: str) -> Pool:
         name = (destination.namespace, destination.service)
-        service = self.look.services.get(name)
+        service = self.look.service(name)
         port = find_port(service, destination.port) if service is not None else None
         if port is None:
             return NOTHING
@@ -183,7 +188,7 @@ class Pools:
 
     def _endpoints(self, name: Named, port: str) -> Iterator[tuple[Endpoint, int]]:
         """Ready endpoints with the port that the Service's port leads to."""
-        for each in self.look.slices.get(name, ()):
+        for each in self.look.slices.get(name):
             number = _slice_port(each, port)
             if number:
                 yield from ((one, number) for one in each.endpoints if one.ready)
@@ -197,6 +202,30 @@ class Pools:
             what = f"no DestinationRule has the subset {quoted(destination.subset)}"
             raise Refused(Code.SUBSET_UNSUPPORTED, f"Service {destination.key}", what)
         return labels
+
+
+def left_of_grace(node: Node, now: datetime, grace: timedelta) -> timedelta | None:
+    """How long an unready node may still be used; `None` when its grace is over.
+
+    One that does not say since when counts as unready for long.
+    """
+    if node.ready_since is None or now - node.ready_since > grace:
+        return None
+    return grace - (now - node.ready_since)
+
+
+def _reads(destination: Destination, local: bool) -> Iterator[Key]:
+    name = (destination.namespace, destination.service)
+    yield (Kind.SERVICE, *name)
+    match destination.backend:
+        case Backend.NODE_PORT:
+            yield NODES
+            if local:
+                yield (Kind.SLICES, *name)
+        case Backend.POD:
+            yield (Kind.SLICES, *name)
+            if destination.subset:
+                yield (Kind.RULES, *name)
 
 
 def _slice_port(each: EndpointSlice, port: str) -> int:

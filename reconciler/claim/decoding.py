@@ -1,0 +1,153 @@
+"""Turns one exposed VirtualService into what is wanted, or refuses it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.claim.addresses import follow, locate
+from reconciler.claim.annotations import PREFIX, Asked, check_keys, is_exposed, read
+from reconciler.claim.destinations import destinations
+from reconciler.claim.index import Kind
+from reconciler.claim.pools import Pools
+from reconciler.claim.refusals import Refused, quoted
+from reconciler.claim.routes import Route, read_tcp, read_tls
+from reconciler.codes import Code
+from reconciler.model.claims import Rejection, Wanted
+from reconciler.model.clusters import VirtualService
+from reconciler.model.units import RouteWish, UnitAddresses, UnitId, UnitKind, Wish
+from reconciler.names import is_dns_name, is_label
+from reconciler.settings import Settings, Tenant
+from reconciler.tenants import gateway_permitted
+
+TWICE = Rejection(
+    code=Code.MALFORMED_OBJECT,
+    reason="this VirtualService is listed more than once; leave one of them",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoder:
+    """Turns one VirtualService into what is wanted."""
+
+    settings: Settings
+    tenant: Tenant
+    pools: Pools
+    head: Mapping[UnitId, UnitAddresses]
+
+    def wanted(self, unit: UnitId, source: VirtualService) -> Wanted:
+        """Raises Refused for the first fault."""
+        asked = read(source.annotations)
+        self._check_gateway(asked.gateway)
+        routes = self._routes(asked, source)
+        requests = _requests(asked, routes)
+        wish = Wish(
+            unit=unit,
+            kind=asked.kind,
+            routes=tuple(self._route(route, asked) for route in routes),
+            policy=asked.policy,
+        )
+        found = locate(wish, self.pools, self.head.get(unit))
+        return Wanted(
+            wish=wish,
+            addresses=found.addresses,
+            gateway=asked.gateway,
+            requests=requests,
+            missing=found.missing,
+            left_out=found.left_out,
+        )
+
+    def followed(self, unit: UnitId) -> Iterator[UnitAddresses]:
+        """The addresses of what HEAD serves of a unit, if it does."""
+        served = self.head.get(unit)
+        if served is not None:
+            yield follow(served, self.pools)
+
+    def _check_gateway(self, gateway: str) -> None:
+        if not gateway:
+            return
+        known = self.settings.gateway(gateway) is not None
+        if known and gateway_permitted(self.tenant, gateway):
+            return
+        permitted = ", ".join(self.tenant.gateways)
+        what = f"gateway {quoted(gateway)} may not be used here; permitted: {permitted}"
+        raise Refused(Code.GATEWAY_NOT_ALLOWED, f"{PREFIX}gateway", what)
+
+    def _routes(self, asked: Asked, source: VirtualService) -> tuple[Route, ...]:
+        if asked.kind is UnitKind.TLS:
+            return read_tls(source.spec, source.namespace, self.settings, self.tenant)
+        return read_tcp(source.spec, source.namespace)
+
+    def _route(self, route: Route, asked: Asked) -> RouteWish:
+        self.pools.reads.update(
+            (Kind.SERVICE, each.namespace, each.service) for each in route.targets
+        )
+        made = destinations(
+            route.targets,
+            asked.policy.backend,
+            self.pools.look,
+            self.tenant,
+        )
+        return RouteWish(name=route.name, destinations=made, hosts=route.hosts)
+
+
+def judged(
+    unit: UnitId, listed: Sequence[VirtualService], decoder: Decoder | None
+) -> Wanted | Rejection:
+    """What becomes of what is listed under one name; more than one is a liar's word."""
+    source = listed[0]
+    if not (is_label(source.namespace) and is_dns_name(source.name)):
+        what = "namespace and name must be DNS names in lower case"
+        return Rejection(code=Code.INVALID_NAME, reason=what)
+    if len(listed) > 1:
+        return TWICE
+    if decoder is None:
+        what = f"no tenants entry matches cluster {unit.cluster}; the platform team adds one to wharfinger.yaml"
+        return Rejection(code=Code.NO_TENANT, reason=what)
+    try:
+        if not is_exposed(source.annotations):
+            check_keys(source.annotations)
+        return decoder.wanted(unit, source)
+    except Refused as refused:
+        return refused.rejection
+
+
+def asks(source: VirtualService, served: bool) -> bool:
+    """Whether an object asks for something; `served`: HEAD has its unit.
+
+    Without the annotation it does not, which is proof of absence for what is served. A typo
+    in its key (`wharfinger.dev/exposed`) on an object that is not served is told to people.
+    """
+    if source.deleting:
+        return False
+    if is_exposed(source.annotations) or served:
+        return is_exposed(source.annotations)
+    try:
+        check_keys(source.annotations)
+    except Refused:
+        return True
+    return False
+
+
+def is_elsewhere(source: VirtualService, settings: Settings) -> bool:
+    """Whether an object is another repository's: one that is exposed and names it."""
+    if source.deleting or not is_exposed(source.annotations):
+        return False
+    return not settings.is_ours(source.annotations.get(f"{PREFIX}gateway"))
+
+
+def _requests(asked: Asked, routes: tuple[Route, ...]) -> tuple[tuple[str, int], ...]:
+    """Asked ports by route. Raises Refused when a route is not there or not said."""
+    names = tuple(route.name for route in routes)
+    listing = ", ".join(names[:8])
+    where = f"{PREFIX}request-port"
+    for route, port in asked.requests:
+        if not route:
+            if len(names) > 1:
+                what = f"{port}: there are several routes ({listing}); write route=port for each"
+                raise Refused(Code.INVALID_ANNOTATION, where, what)
+            return ((names[0], port),)
+        if route not in names:
+            what = f"there is no route {quoted(route)}; there are {listing}"
+            raise Refused(Code.UNKNOWN_ROUTE, where, what)
+    return asked.requests

@@ -220,7 +220,17 @@ def _ruled(rule: DestinationRule) -> Named:
 
 
 def _source_order(source: VirtualService) -> tuple[object, ...]:
-    return (source.uid, source.resource_version, sorted(source.annotations))
+    """Tells apart all that a rejection shows, so that the same one of two is shown always."""
+    shown = sorted((key, _shown(value)) for key, value in source.annotations.items())
+    return (
+        *(source.uid, source.resource_version, source.generation, source.deleting),
+        shown,
+    )
+
+
+def _shown(value: object) -> str:
+    """Values have not been checked: they may be any JSON, as deep as a stranger likes."""
+    return value if isinstance(value, str) else type(value).__name__
 
 
 def _service_order(service: Service) -> tuple[object, ...]:

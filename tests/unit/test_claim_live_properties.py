@@ -33,7 +33,7 @@ from tests.builders import (
 from tests.builders import settings as settings_of
 
 FAST = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 UNDER = settings_of(tenant(volatileBackends=True), foreignGateways=["theirs"])
 GRACE = UNDER.guards.grace

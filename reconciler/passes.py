@@ -17,6 +17,7 @@ from reconciler.model.units import UnitId
 from reconciler.observe import observe
 from reconciler.prove import Seen
 from reconciler.prove.asking import Asks
+from reconciler.prove.views import Look, listing
 from reconciler.reviewing import NOT_REVIEWED, Reviewed
 from reconciler.settings import Settings
 from reconciler.writeback import Refusals
@@ -35,12 +36,13 @@ class Eyes:
     """How a pass sees clusters and the clock; by default it reads both itself.
 
     `observe` gives a snapshot of all clusters or of those named, complete or unknown each;
-    `afresh` is one that begins now.
+    `afresh` is one that begins now. `look` is how the platform cluster is read.
     """
 
     observe: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
     afresh: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
     now: Callable[[], datetime] = _now
+    look: Look = listing
 
 
 OWN_EYES = Eyes()

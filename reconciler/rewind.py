@@ -21,6 +21,7 @@ from reconciler.codes import Code
 from reconciler.errors import Blocked
 from reconciler.model.repository import CommitId, Head
 from reconciler.prove import applied_revisions
+from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
 from reconciler.settings import Settings
 from reconciler.targets import folders
@@ -42,13 +43,13 @@ def began(head: CommitId) -> tuple[Sight, ...]:
 
 
 async def lost_applied(
-    repository: Repository, head: Head, settings: Settings
+    repository: Repository, head: Head, settings: Settings, look: Look = listing
 ) -> Blocked | None:
     """The freeze when an engine applied what the branch has no more.
 
     An engine may have seen a commit that came after our fetch, so there is a second look.
     """
-    found = await applied_revisions(settings, folders(head))
+    found = await applied_revisions(settings, folders(head), look)
     seen = [Sight(commit=each, how="an engine applied") for each in found]
     if rewound(repository, head.commit, seen) is None:
         return None

@@ -113,7 +113,7 @@ async def one_pass(
         rounds -= 1
     frozen = rewound(repository, repository.head().commit, began(head.commit))
     if frozen is None and (planned.plan.drafts or planned.plan.proposals):
-        frozen = await lost_applied(repository, repository.head(), settings)
+        frozen = await lost_applied(repository, repository.head(), settings, eyes.look)
     if frozen is not None:
         return _frozen(repository.head(), frozen)
     result = work.review(await work.settle(planned))
@@ -323,9 +323,8 @@ class _Pass:
         if not draining:
             return frozenset()
         targets = proof_targets(head, settings, touches(history))
-        proofs = await prove(
-            targets, settings, self._repository.content_at, self._memory.seen
-        )
+        content_at, look = self._repository.content_at, self._eyes.look
+        proofs = await prove(targets, settings, content_at, self._memory.seen, look)
         return frozenset(
             (proof.unit, proof.gateway)
             for proof in proofs

@@ -19,6 +19,7 @@ from reconciler.live.loop import Loop
 from reconciler.live.means import Means, Orders
 from reconciler.live.worker import Worker
 from reconciler.observe.watching import Watcher
+from reconciler.prove.watched import Watched
 from reconciler.settings import Settings
 
 
@@ -75,16 +76,20 @@ async def _run(target: Target, orders: Orders, flags: Mapping[str, object]) -> E
     def watch(settings: Settings) -> Watching:
         return Watcher(settings, only=orders.options.only)
 
-    repository = target.open()
+    repository, platform = target.open(), Watched()
     means = Means(
         repository=repository,
         proving=target.open(),
         watch=watch,
         passes=Worker("passes"),
         proofs=Worker("proofs"),
+        look=platform.look,
         lead=leading(target, repository, orders.options.gateways or (), flags),
     )
     loop = Loop(means, orders)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, loop.stop)
-    return await loop.run()
+    try:
+        return await loop.run()
+    finally:
+        await platform.close()

@@ -45,7 +45,7 @@ class Passing:
         self._options = orders.options
         self._memory = memory
         self._lookout = lookout
-        self._slices = Slices(means.repository, orders.options, memory)
+        self._slices = Slices(means.repository, orders.options, memory, means.look)
         self._room = Room()
 
     @property
@@ -55,7 +55,7 @@ class Passing:
 
     async def whole(self) -> Made:
         """A pass over everything. Raises what `one_pass` raises."""
-        eyes = self._lookout.eyes()
+        eyes = replace(self._lookout.eyes(), look=self._means.look)
 
         async def job() -> Made:
             made = await one_pass(

@@ -24,6 +24,7 @@ from reconciler.passes import Memory, PassOptions, PassResult
 from reconciler.plan import Index, Inputs, plan_on
 from reconciler.plan.ledger_index import At
 from reconciler.prove import prove
+from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
 from reconciler.report import Subject, subject_of
 from reconciler.rewind import lost_applied
@@ -62,9 +63,14 @@ class Slices:
     """Plans units on the branch as it is known. For one thread at a time."""
 
     def __init__(
-        self, repository: Repository, options: PassOptions, memory: Memory
+        self,
+        repository: Repository,
+        options: PassOptions,
+        memory: Memory,
+        look: Look = listing,
     ) -> None:
         self._repository = repository
+        self._look = look
         self._options = options
         self._memory = memory
         self._settings: Settings | None = None
@@ -101,7 +107,9 @@ class Slices:
             result = await self._planned(index, settings, asked)
             if not result.plan.drafts:
                 return self._done(result, asked)
-            frozen = await lost_applied(self._repository, _touched(result), settings)
+            frozen = await lost_applied(
+                self._repository, _touched(result), settings, self._look
+            )
             if frozen is not None:
                 return Sliced(whole=True)
             return self._pushed(result, asked)
@@ -151,6 +159,7 @@ class Slices:
             settings,
             self._repository.content_at,
             self._memory.seen,
+            self._look,
         )
         return frozenset(
             (proof.unit, proof.gateway)

@@ -1,4 +1,4 @@
-"""What a watch keeps of an object of the platform cluster: what proof and asking read; pure.
+"""What a watch keeps of an object of the platform cluster: what proof and asking read (no I/O).
 
 An Application says of each of its objects how healthy it is, and of each sync what it did with
 each: nobody here asks, and for a thousand clusters it would be most of the memory.

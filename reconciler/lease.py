@@ -87,6 +87,11 @@ class Lease:
         self._changed = changed
         self._task = asyncio.create_task(self._keep(), name="lease")
 
+    def check(self) -> None:
+        """Raise what ended the looks, which go on for as long as the process does."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
     async def close(self) -> None:
         """Give it back, so that who waits need not wait for its end."""
         if self._task is None:

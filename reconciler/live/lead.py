@@ -21,6 +21,9 @@ class Lead(Protocol):
     def start(self, changed: Callable[[], None]) -> None:
         """Begin; `changed` is called in the same event loop whenever `held` changes."""
 
+    def check(self) -> None:
+        """Raise what ended it: who asks no more must not go on as if it led."""
+
     async def close(self) -> None:
         """Let another process begin at once."""
 
@@ -32,6 +35,9 @@ class Alone:
 
     def start(self, changed: Callable[[], None]) -> None:
         """Nothing changes."""
+
+    def check(self) -> None:
+        """Nothing can end."""
 
     async def close(self) -> None:
         """There is nothing to give back."""

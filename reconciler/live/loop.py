@@ -126,6 +126,7 @@ class Loop:
             await self._begin()
             return
         self._lookout.check()
+        self._means.lead.check()
         if not self._means.lead.held:
             await self._stand_by()
             return

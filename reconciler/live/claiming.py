@@ -1,54 +1,128 @@
-"""Which units an update concerns, and what some units claim; decides alone, reads no clock."""
+"""Which units an update concerns, and what some units claim; reads no clock, does no I/O.
+
+Claims that are kept go on with the changes that are told, and cost what changed. They are only
+a faster way to say what the view of a cluster says: where changes do not fit, where a cluster was
+listed anew, or where a unit seems to be missing, the view itself is claimed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from reconciler.claim import claim
+from reconciler.claim.live import LiveClaims, Wake
 from reconciler.live.agenda import Key
 from reconciler.model.claims import ClusterClaims
-from reconciler.model.clusters import ClusterView, Unknown
+from reconciler.model.clusters import ClusterObjects, ClusterView, Unknown
 from reconciler.model.units import UnitAddresses, UnitId
-from reconciler.model.updates import Update
+from reconciler.model.updates import Delta, Update
 from reconciler.settings import Settings
+
+Served = Mapping[UnitId, UnitAddresses]
 
 
 class Claims:
-    """The claims of all clusters under some settings, a few units at a time."""
+    """The claims of all clusters under some settings. `view` gives a cluster as it is known now."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, view: Callable[[str], ClusterView | None]
+    ) -> None:
         self.settings = settings
+        self._view = view
+        self._kept: dict[str, LiveClaims] = {}
+        self._complete: set[str] = set()  # clusters of which every unit was claimed
 
-    def note(self, update: Update, view: ClusterView | None) -> Iterable[Key]:
-        """What an update concerns; `view` is the cluster as it is known now."""
-        return (update.cluster,)
+    def note(self, update: Update) -> Iterable[Key]:
+        """What an update concerns: units, or the cluster as a whole."""
+        cluster, deltas = update.cluster, update.deltas
+        if deltas is None:
+            self.forget(cluster)
+            view = self._view(cluster)
+            # The next changes begin from exactly what is seen while this one is taken.
+            if view is not None and not isinstance(view.objects, Unknown):
+                self._kept[cluster] = LiveClaims(view, self.settings)
+            return (cluster,)
+        units = self._applied(cluster, deltas)
+        if units is None or cluster not in self._complete:
+            return (cluster,)
+        return units
 
-    def units_of(self, view: ClusterView | None) -> frozenset[UnitId]:
+    def forget(self, cluster: str) -> None:
+        """Claim what is seen of a cluster until it is told as a whole again."""
+        self._kept.pop(cluster, None)
+        self._complete.discard(cluster)
+
+    def units_of(self, cluster: str) -> frozenset[UnitId]:
         """All units that a cluster may ask for."""
-        if view is None:
+        view = self._view(cluster)
+        if view is None or isinstance(view.objects, Unknown):
             return frozenset()
-        cluster = view.entry.name
-        found = {UnitId(cluster=cluster)}
-        if not isinstance(view.objects, Unknown):
-            found.update(
-                UnitId(cluster=cluster, namespace=each.namespace, name=each.name)
-                for each in view.objects.virtual_services
-            )
-        return frozenset(found)
+        return _listed(cluster, view.objects)
+
+    def needed(
+        self, cluster: str, units: frozenset[UnitId], all_units: Collection[UnitId]
+    ) -> frozenset[UnitId]:
+        """Units of which `of` wants the addresses: those, or all the first time."""
+        if cluster in self._complete:
+            return units
+        return units | frozenset(all_units)
 
     def of(
-        self,
-        views: Iterable[ClusterView],
-        units: frozenset[UnitId],
-        addresses: Mapping[UnitId, UnitAddresses],
-        now: datetime,
-    ) -> tuple[ClusterClaims, ...]:
-        """What these units claim, by cluster."""
-        return tuple(
-            _only(claim(view, self.settings, addresses, now), units) for view in views
-        )
+        self, cluster: str, units: frozenset[UnitId], served: Served, now: datetime
+    ) -> ClusterClaims | None:
+        """What these units of a cluster claim; `None` when no inventory names the cluster.
+
+        `served` are the addresses that HEAD has of the units that are `needed`.
+        """
+        view = self._view(cluster)
+        if view is None:
+            self.forget(cluster)
+            return None
+        kept = self._kept.get(cluster)
+        if kept is not None and not isinstance(view.objects, Unknown):
+            if cluster not in self._complete:
+                kept.claims(None, served, now)
+                self._complete.add(cluster)
+            found = kept.claims(units, served, now)
+            missing = units - _named(found) - {UnitId(cluster=cluster)}
+            if missing.isdisjoint(_listed(cluster, view.objects) if missing else ()):
+                return found
+        self.forget(cluster)
+        return _only(claim(view, self.settings, served, now), units)
+
+    def wakes(self, clusters: Iterable[str], now: datetime) -> Iterable[Wake]:
+        """When time alone may change claims of these clusters."""
+        for cluster in clusters:
+            kept = self._kept.get(cluster)
+            wake = kept.wake(now) if kept is not None else None
+            if wake is not None:
+                yield wake
+
+    def _applied(self, cluster: str, deltas: Iterable[Delta]) -> Iterable[Key] | None:
+        """The units that changes concern; `None` when they do not go on from what is known."""
+        kept = self._kept.get(cluster)
+        if kept is None:
+            return None
+        try:
+            return kept.apply(deltas)
+        except AssertionError:
+            self.forget(cluster)
+            return None
+
+
+def _listed(cluster: str, objects: ClusterObjects | Unknown) -> frozenset[UnitId]:
+    if isinstance(objects, Unknown):
+        return frozenset()
+    return frozenset(
+        UnitId(cluster=cluster, namespace=each.namespace, name=each.name)
+        for each in objects.virtual_services
+    )
+
+
+def _named(found: ClusterClaims) -> frozenset[UnitId]:
+    return frozenset((*(each.unit for each in found.claims), *found.unexposed))
 
 
 def _only(claims: ClusterClaims, units: Collection[UnitId]) -> ClusterClaims:

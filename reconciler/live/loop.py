@@ -186,10 +186,9 @@ class Loop:
     def _note(self, update: Update) -> None:
         """Something of a cluster changed: windows open, or stay open."""
         metrics.UPDATES.inc()
-        view = self._lookout.view(update.cluster)
         keys: Iterable[Key] = (update.cluster,)
         if self._claims is not None:
-            keys = self._claims.note(update, view)
+            keys = self._claims.note(update)
         now = self._time()
         for key in keys:
             self._agenda.windows.note(key, now)
@@ -199,6 +198,8 @@ class Loop:
         """A cluster was listed anew because something is missing: its pass is due."""
         if listed:
             metrics.SECOND_LOOKS.inc()
+            if self._claims is not None:
+                self._claims.forget(cluster)
             self._agenda.alarms.note(cluster, self._time())
         self._wake.set()
 
@@ -228,7 +229,7 @@ class Loop:
         )
         self._agenda.keep(pace)
         if self._claims is None or self._claims.settings != settings:
-            self._claims = Claims(settings)
+            self._claims = Claims(settings, self._lookout.view)
         if await self._lookout.follow(settings):
             self._agenda.everything(self._time())
 
@@ -339,6 +340,10 @@ class Loop:
             today = self._means.now()
             for cluster, at_last in graces(views, settings.guards.grace, today):
                 alarms.note(cluster, self._seconds(at_last))
+        if self._claims is not None:
+            clusters = {unit.cluster for unit in made.units or ()}
+            for wake in self._claims.wakes(clusters, self._means.now()):
+                self._ring(wake.units, self._seconds(wake.at))
 
     async def _know(self, result: PassResult, now: float) -> None:
         """Everything was looked at: go on from there, under the settings of then."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reconciler.codes import Code
 from reconciler.errors import Conflict
@@ -16,6 +17,7 @@ from reconciler.live.means import Means, Orders
 from reconciler.live.room import Room
 from reconciler.live.slices import Asked, Sliced, Slices
 from reconciler.log import log
+from reconciler.model.claims import ClusterClaims
 from reconciler.model.repository import CommitId
 from reconciler.model.units import UnitId
 from reconciler.passes import NO_PLAN, Memory, PassResult
@@ -74,7 +76,7 @@ class Passing:
             index = self._slices.index
             if index is None:
                 return None
-            await self._catch_up(index)
+            await self._catch_up(index, claims)
             asked = self._asked(index, self._units(wanted, claims), claims)
             sliced = await self._make(asked)
             if sliced.whole:
@@ -108,7 +110,7 @@ class Passing:
 
         return await self._means.passes.do(job)
 
-    async def _catch_up(self, index: Index) -> None:
+    async def _catch_up(self, index: Index, claims: Claims) -> None:
         """Look again at clusters of which another reconciler knew more than we saw."""
         behind = self._slices.of_others
         if self._options.only is not None:
@@ -116,6 +118,8 @@ class Passing:
         if behind:
             log.info("another process was here", clusters=len(behind))
             await asyncio.gather(*map(self._lookout.look_again, sorted(behind)))
+        for cluster in behind:
+            claims.forget(cluster)
         self._slices.of_others = set()
         self._memory.followed = index.commit
 
@@ -135,7 +139,7 @@ class Passing:
             if isinstance(key, UnitId):
                 found.add(key)
                 continue
-            found |= claims.units_of(self._lookout.view(key))
+            found |= claims.units_of(key)
             if self._slices.index is not None:
                 found |= self._slices.index.units_of(key)
                 found.add(UnitId(cluster=key))
@@ -147,17 +151,27 @@ class Passing:
             each for each in index.scope(units) if only is None or each.cluster in only
         )
         now = self._means.now()
-        views = [
-            view
-            for cluster in sorted({each.cluster for each in scope})
-            if (view := self._lookout.view(cluster)) is not None
-        ]
         return Asked(
             units=scope,
-            claims=claims.of(views, scope, index.addresses(scope), now),
+            claims=tuple(_claimed(index, scope, claims, now)),
             failures=self._lookout.failures(),
             now=now,
         )
+
+
+def _claimed(
+    index: Index, scope: frozenset[UnitId], claims: Claims, now: datetime
+) -> Iterator[ClusterClaims]:
+    """What the units of a scope claim, by cluster; nothing of one that no inventory names."""
+    units: dict[str, set[UnitId]] = {}
+    for unit in scope:
+        units.setdefault(unit.cluster, set()).add(unit)
+    for cluster in sorted(units):
+        mine = frozenset(units[cluster])
+        served = index.addresses(claims.needed(cluster, mine, index.units_of(cluster)))
+        found = claims.of(cluster, mine, served, now)
+        if found is not None:
+            yield found
 
 
 def _subject(made: PassResult) -> Subject | None:

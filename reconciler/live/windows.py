@@ -55,6 +55,8 @@ class Windows(Generic[K]):
         before = self._open.get(key)
         if before is None:
             self._insert(key, Window(first=now, last=now))
+        elif now < before.first:  # an appointment was made for later
+            self._insert(key, replace(before, first=now))
         else:
             self._open[key] = replace(before, last=max(before.last, now))
 

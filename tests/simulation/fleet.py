@@ -16,7 +16,10 @@ from reconciler.model.clusters import (
     Why,
 )
 from reconciler.model.units import UnitId
-from reconciler.model.updates import Delta, Update
+from reconciler.model.updates import Delta
+from reconciler.observe.watching.pace import Pace
+from reconciler.observe.watching.store import Changes
+from reconciler.observe.watching.updates import Updates
 from tests.builders import node, service, service_port, view, virtual_service
 
 NAMESPACE = "shop"
@@ -114,17 +117,15 @@ class Fleet:
         old = place.objects.get(name)
         self._set(place, name, new, _time())
         if self.sky(cluster) is Sky.CLEAR:
-            update = Update(cluster=cluster, deltas=(Delta(old=old, new=new),))
-            self._tell(update)
+            changes = {("VirtualService", name): Delta(old=old, new=new)}
+            for watcher in self._watchers:
+                watcher.tell(cluster, changes)
 
     def turn(self, cluster: str, sky: Sky) -> None:
         """Let a cluster answer otherwise from now on."""
         self.clusters[cluster].sky.append((_time(), sky))
-        self._tell(Update(cluster=cluster, deltas=None))
-
-    def _tell(self, update: Update) -> None:
         for watcher in self._watchers:
-            watcher.tell(update)
+            watcher.tell(cluster, None)
 
     def _set(
         self, cluster: Cluster, name: str, new: VirtualService | None, at: float
@@ -142,7 +143,7 @@ class FleetWatcher:
     """Knows a fleet as a watcher of API servers knows clusters."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.updates: asyncio.Queue[Update] = asyncio.Queue()
+        self.updates = Updates(Pace())
         self._fleet = fleet
         self._views = {name: fleet.seen(name) for name in sorted(fleet.clusters)}
 
@@ -166,12 +167,21 @@ class FleetWatcher:
         await asyncio.sleep(LIST_SECONDS)
         self._fleet.lists += len(clusters)
         for cluster in clusters:
-            self.tell(Update(cluster=cluster, deltas=None))
+            self.tell(cluster, None)
 
-    def tell(self, update: Update) -> None:
+    def tell(self, cluster: str, changes: Changes | None) -> None:
         """An event of a cluster: its view changes together with what is said of it."""
-        self._views[update.cluster] = self._fleet.seen(update.cluster)
-        self.updates.put_nowait(update)
+        before, now = self._views[cluster], self._fleet.seen(cluster)
+        self._views[cluster] = now
+        if changes is not None:
+            self.updates.changed(cluster, changes)
+        else:
+            prints = (_known(before), _known(now))
+            self.updates.whole(cluster, prints if before != now else None)
+
+
+def _known(view: ClusterView) -> int:
+    return 0 if isinstance(view.objects, Unknown) else 1
 
 
 def exposed(name: str, version: int) -> VirtualService:

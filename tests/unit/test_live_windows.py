@@ -145,3 +145,14 @@ def test_dropped_keys_are_taken_by_nobody() -> None:
 
     assert list(windows.take(60.0)) == ["eu1/b"]
     assert windows.next_at() is None
+
+
+def test_an_earlier_appointment_counts() -> None:
+    alarms: Windows[str] = Windows(Pace(quiet=0.0, longest=0.0))
+    alarms.note("eu1/a", 60.0)
+    alarms.note("eu1/a", 5.0)
+    alarms.note("eu1/a", 90.0)
+
+    assert alarms.next_at() == 5.0
+    assert list(alarms.take(5.0)) == ["eu1/a"]
+    assert alarms.next_at() is None

@@ -24,7 +24,9 @@ from reconciler.repo.objects import in_the_way, merged
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import Git
 
-MANY = 400  # writes from which on starting git is worth it
+MANY = 150  # writes from which on starting git is worth it
+COMMITS = 15  # so many, too: each of them writes large folders again
+_TOLD = 5_000  # changes that are remembered
 _MADE = "refs/wharfinger-made/chain"
 _FILE = b"100644"
 
@@ -41,12 +43,12 @@ def make_chain(
 ) -> Chain:
     """As `build_chain`, to be called without the clone's lock.
 
-    Of many writes it is not told what each commit changed: `made` is empty then. Raises
+    Of very many writes it is not told what each commit changed: `made` is empty then. Raises
     BrokenClone where git cannot write.
     """
-    if sum(len(each.writes) for each in drafts) >= MANY:
+    if len(drafts) >= COMMITS or sum(len(each.writes) for each in drafts) >= MANY:
         try:
-            return Chain(_Import(clone, base, stamp).run(git, drafts), {})
+            return _Import(clone, base, stamp).run(git, drafts)
         except Unusual:
             pass  # entries that only libgit2 knows how to leave alone
     return build_chain(clone.repo, drafts, base, stamp)
@@ -60,18 +62,35 @@ class _Import:
         odb = clone.repo.odb
         tree = str(clone.repo[base].tree_id) if base else ""
         self._root = _Folder(lambda name: bytes(odb.read(name)[1]), tree)
-        self._made = False
+        self._made = 0
+        self._told: list[tuple[RawChange, ...]] = []
 
-    def run(self, git: Git, drafts: Sequence[CommitDraft]) -> CommitId:
-        """Make the commits; nothing refers to them afterwards. The newest one, or the base."""
+    def run(self, git: Git, drafts: Sequence[CommitDraft]) -> Chain:
+        """Make the commits; nothing refers to them afterwards."""
         with self._clone.lock() as lock:
             self._clone.set_tip(_MADE, "")
             git.fast_import(self._stream(drafts), lock)
             if not self._made:
-                return self._base
+                return Chain(self._base, {})
             tip = CommitId(self._clone.tip(_MADE))
             self._clone.set_tip(_MADE, "")
-        return tip
+        if len(self._told) < self._made:
+            return Chain(tip, {})
+        names = self._names(tip)
+        return Chain(tip, dict(zip(names, reversed(self._told), strict=True)))
+
+    def _names(self, tip: CommitId) -> Iterator[str]:
+        """The commits that were made, the newest first."""
+        at: str = tip
+        for _ in range(self._made):
+            yield at
+            parents = self._clone.repo[at].parent_ids
+            at = str(parents[0]) if parents else ""
+
+    def _tell(self, changes: tuple[RawChange, ...]) -> None:
+        self._made += 1
+        if sum(map(len, self._told), len(changes)) <= _TOLD:
+            self._told.append(changes)
 
     def _stream(self, drafts: Sequence[CommitDraft]) -> Iterator[bytes]:
         author, person = self._stamp[0], person_of(self._stamp)
@@ -84,7 +103,7 @@ class _Import:
                 continue
             text = message_of(draft, changes, self._stamp).encode()
             start = "" if self._made else self._base
-            self._made = True
+            self._tell(changes)
             yield b"commit %s\nauthor %s\ncommitter %s\n" % (_MADE.encode(), who, who)
             yield b"data %d\n%s\n" % (len(text), text)
             yield b"from %s\n" % start.encode() if start else b""

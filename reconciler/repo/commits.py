@@ -74,7 +74,7 @@ Stamp = tuple[Author, Signer, str, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Commits that were made, oldest first, each with its changes; `tip` is the newest."""
+    """Commits that were made, each with its changes; `tip` is the newest."""
 
     tip: CommitId
     made: Mapping[str, tuple[RawChange, ...]]

@@ -78,6 +78,12 @@ def is_full(folder: Path, said: str) -> bool:
     return False
 
 
+def is_untidy(folder: Path, loose: int, packs: int) -> bool:
+    """Whether a clone has about so many loose objects or packs: as git guesses, without git."""
+    sample = sum(1 for _ in folder.glob("objects/17/*"))
+    return 256 * sample > loose or len(list(folder.glob("objects/pack/*.pack"))) > packs
+
+
 def forget_unused(own: Path, limit: float = UNUSED) -> None:
     """Remove clones beside `own` whose lock nobody has taken for `limit` seconds."""
     for lock in own.parent.glob("*.lock"):

@@ -28,6 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,255}\Z")
 _NEVER = frozenset({".", "..", ".git", ".gitmodules"})
 
 Nested = dict[str, Any]
+_Listed = tuple[str, Any, int]  # path, id and mode
 Repo = Any  # pygit2.Repository; its stubs do not know what an object is
 
 
@@ -63,40 +64,36 @@ class HeadReader:
         listed = list(islice(self._listed(tree), MAX_FILES + 1))
         if len(listed) > MAX_FILES:
             raise _too_large(f"more than {MAX_FILES} files")
-        self._bring(
-            each.id for _, each in listed if each.filemode in (BLOB, EXECUTABLE)
-        )
-        for path, entry in listed:
-            found[path] = self._file(entry)
+        self._bring(oid for _, oid, mode in listed if mode in (BLOB, EXECUTABLE))
+        for path, oid, mode in listed:
+            found[path] = self._file(oid, mode)
         return found
 
-    def _listed(self, tree: Any) -> Iterator[tuple[str, Any]]:
+    def _listed(self, tree: Any) -> Iterator[_Listed]:
         for entry in tree:
             name = decoded(entry.raw_name)
             if name == SETTINGS and entry.filemode != TREE:
-                yield name, entry
+                yield name, entry.id, int(entry.filemode)
             elif name in ROOTS and entry.filemode == TREE:
                 yield from self._walk(self._repo[entry.id], name)
 
-    def _walk(self, tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    def _walk(self, tree: Any, prefix: str) -> Iterator[_Listed]:
         for entry in tree:
             name = decoded(entry.raw_name)
             if "/" in name or name in ("", ".", ".."):
                 continue
-            path = f"{prefix}/{name}"
-            if entry.filemode == TREE:
+            path, mode = f"{prefix}/{name}", int(entry.filemode)  # slow to ask for
+            if mode == TREE:
                 yield from self._walk(self._repo[entry.id], path)
             else:
-                yield path, entry
+                yield path, entry.id, mode
 
-    def _file(self, entry: Any) -> File:
-        data = b""
-        if entry.filemode in (BLOB, EXECUTABLE):
-            data = read_blob(self._odb, entry.id)
+    def _file(self, oid: Any, mode: int) -> File:
+        data = read_blob(self._odb, oid) if mode in (BLOB, EXECUTABLE) else b""
         self._left -= len(data)
         if self._left < 0:
             raise _too_large(f"more than {MAX_TOTAL >> 20} MiB of files")
-        return File(blob=BlobId(str(entry.id)), data=data, mode=int(entry.filemode))
+        return File(blob=BlobId(str(oid)), data=data, mode=mode)
 
 
 def read_blob(odb: Any, blob: Any) -> bytes:

@@ -48,7 +48,7 @@ class Follower(HistoryReader):
 
     def remember(self, made: Made) -> None:
         """What these commits change need not be found out; only the newest push is kept."""
-        self._made = made if len(made) <= _FEW else {}
+        self._made = made
 
     def since(
         self, clone: Clone, base: CommitId, tip: CommitId, keys: tuple[str, ...]
@@ -88,7 +88,7 @@ class Follower(HistoryReader):
     def _between(self, clone: Clone, base: str, tip: str) -> _Found | None:
         """The commits after `base` with whole diffs, newest first; `None` beside its line."""
         repo = clone.repo
-        names = _line(repo, base, tip)
+        names = _line(repo, base, tip, self._made)
         if names is not None:
             read = _trees(repo)
             few = [(name, self._changes(repo, name, read)) for name in names]
@@ -135,9 +135,7 @@ class Follower(HistoryReader):
         self._blobs.bring(each.ids[1] for each in ours if each.modes[1] in _REGULAR)
         for each in ours:
             path = decoded(each.path).removeprefix(self._prefix)
-            if (
-                "/" in path
-            ):  # a file that is named like a folder of ours is none of ours
+            if "/" in path:  # else it is a file where a folder of ours belongs
                 yield path, _file(repo, each)
 
 
@@ -153,14 +151,15 @@ class _Found:
     is_line: bool
 
 
-def _line(repo: Repo, base: str, tip: str) -> list[str] | None:
+def _line(repo: Repo, base: str, tip: str, made: Made) -> list[str] | None:
     """The first parents from the tip down to `base`, without it; `None` where it is not near."""
     names: list[str] = []
-    at = tip
+    at, unknown = tip, 0
     while at != base:
         parents = repo[at].parent_ids
         names.append(at)
-        if not parents or len(names) > _FEW:
+        unknown += at not in made
+        if not parents or unknown > _FEW:
             return None
         at = str(parents[0])
     return names

@@ -23,6 +23,7 @@ from reconciler.repo.children import (
     run_child,
 )
 from reconciler.repo.clone import PROMISOR, is_filtered
+from reconciler.repo.disk import is_untidy
 from reconciler.repo.faults import HARMLESS
 from reconciler.repo.refusals import hint_for
 from reconciler.repo.remote import Address, Credentials, Scheme
@@ -52,9 +53,10 @@ _FETCH = (
 )
 # Objects of passes that did not push go after some hours: no pass takes so long. A bitmap
 # would make packing fail where files are missing.
+_LOOSE, _PACKS = 3000, 30
 _TIDY = (
-    ("gc.auto", "3000"),
-    ("gc.autoPackLimit", "30"),
+    ("gc.auto", str(_LOOSE)),
+    ("gc.autoPackLimit", str(_PACKS)),
     ("gc.pruneExpire", "3.hours.ago"),
     ("repack.writeBitmaps", "false"),
 )
@@ -215,7 +217,8 @@ class Git:
 
     def tidy(self, lock: int) -> None:
         """Pack loose objects when there are many; failing changes nothing but speed."""
-        self._run(["gc", "--auto", "--quiet"], self._limits(lock))
+        if is_untidy(self._folder, _LOOSE, _PACKS):
+            self._run(["gc", "--auto", "--quiet"], self._limits(lock))
 
     def said(self, ended: Ended) -> str:
         """What a child said on stderr, without secrets and control characters, short."""

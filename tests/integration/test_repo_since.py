@@ -107,6 +107,32 @@ def test_our_own_push_needs_no_child(
     watcher.agrees(found)
 
 
+def test_nor_does_one_of_many_commits(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours(place, A)
+    watcher = Watcher(place)
+    drafts = [draft(f"ports/p/{port}.yaml", b"x") for port in range(20000, 20130)]
+    watcher.repository.push(drafts, watcher.head.commit, "", NOW)
+    with monkeypatch.context() as only:
+        only.setattr(subprocess, "Popen", None)
+        only.setattr("reconciler.repo.since.differences", None)
+        found = watcher.repository.since(watcher.head.commit)
+    assert found is not None
+    watcher.agrees(found)
+
+
+def test_a_very_large_push_is_followed_by_comparison(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours(place, A)
+    watcher = Watcher(place)
+    monkeypatch.setattr("reconciler.repo.bulk._TOLD", 20)
+    drafts = [draft(f"ports/p/{port}.yaml", b"x") for port in range(20000, 20030)]
+    watcher.repository.push(drafts, watcher.head.commit, "", NOW)
+    assert len(watcher.follows().commits) == 30
+
+
 def test_a_push_is_told_also_where_large_folders_are_not_read(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

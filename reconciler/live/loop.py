@@ -329,7 +329,7 @@ class Loop:
         """Look again by itself at what time alone may change."""
         alarms, later = self._agenda.alarms, now + self._orders.interval
         index, settings = self._passing.index, self._lookout.settings
-        for unit in self._notes.tally.waiting:
+        for unit in self._notes.tally.waiting | made.result.plan.pending:
             alarms.note(unit, later)
         for at in index.ledger.draining | index.ledger.nexts if index else ():
             owner = index.ledger.entries[at].owner if index else None

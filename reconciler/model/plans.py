@@ -125,7 +125,8 @@ class Plan:
     the withheld set, empty when nothing waits. `exits` are the codes that this plan means.
     `unconfirmed` are units whose absence needs another look. Under review `drafts` are only what
     is nobody's decision, and `proposals` the rest. `others` are units that other processes, or other
-    repositories, write, prove and write back.
+    repositories, write, prove and write back; `pending` those for which another shard has
+    something to do yet.
     """
 
     base: CommitId
@@ -138,6 +139,7 @@ class Plan:
     unconfirmed: tuple[UnitId, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     others: frozenset[UnitId] = frozenset()
+    pending: frozenset[UnitId] = frozenset()
 
 
 NO_PLAN = Plan(

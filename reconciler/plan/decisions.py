@@ -54,6 +54,7 @@ class Decisions:
     waiting: list[UnitWrite] = field(default_factory=list)  # withheld writes
     homes: dict[UnitId, str] = field(default_factory=dict)  # gateways of what is placed
     others: set[UnitId] = field(default_factory=set)  # units of other processes
+    pending: set[UnitId] = field(default_factory=set)  # that those have not done yet
 
     def say(self, rows: Iterable[Row]) -> None:
         """Add rows that change nothing."""

@@ -68,6 +68,7 @@ def finish(world: World, render: Rendering, out: Decisions, withheld: str) -> Pl
         unconfirmed=tuple(sorted(set(out.unconfirmed))),
         proposals=proposals,
         others=frozenset(out.others),
+        pending=frozenset(out.pending),
     )
 
 

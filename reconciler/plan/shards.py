@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from reconciler.codes import Code
 from reconciler.model.plans import Op, Row
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import PortState, UnitId
@@ -20,6 +21,16 @@ from reconciler.plan.standing import fresh
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 
+# Refused until there is room, or somebody else has left.
+_FOR_NOW = frozenset(
+    {
+        Code.PORT_TAKEN,
+        Code.HOST_TAKEN,
+        Code.QUOTA_EXCEEDED,
+        Code.GATEWAY_FULL,
+        Code.TRANSFER_REFUSED,
+    }
+)
 IsMine = Callable[[UnitId], bool]
 
 
@@ -65,6 +76,7 @@ def leave_others(world: World, out: Decisions, is_mine: IsMine) -> None:
     out.others.update(_never_ours(world))
     if world.inputs.gateways is None:
         return
+    out.pending.update(unit for unit in _undone(out) if not is_mine(unit))
     out.writes[:] = [
         each for each in out.writes if is_mine(each.unit) or _follows(world, each)
     ]
@@ -81,6 +93,21 @@ def leave_others(world: World, out: Decisions, is_mine: IsMine) -> None:
     out.writes.extend(_records(world, out))
 
 
+def _undone(out: Decisions) -> Iterable[UnitId]:
+    """What another process has to write, or cannot yet: counted until it is done."""
+    for each in (*out.writes, *out.waiting):
+        if each.change in (Change.WISH, Change.DELETION):
+            yield each.unit
+    for row in out.rows:
+        if row.op is Op.WITHHOLD or row.code in _FOR_NOW:
+            yield _unit(row)
+
+
+def _unit(row: Row) -> UnitId:
+    namespace, name = row.namespace or "", row.name or ""
+    return UnitId(cluster=row.cluster, namespace=namespace, name=name)
+
+
 def _follows(world: World, write: UnitWrite) -> bool:
     gateways = world.inputs.gateways or ()
     return write.change is Change.ADDRESSES and all(
@@ -90,10 +117,7 @@ def _follows(world: World, write: UnitWrite) -> bool:
 
 def _is_told(row: Row, is_mine: IsMine) -> bool:
     """What concerns a whole cluster, or none, every process tells."""
-    unit = UnitId(
-        cluster=row.cluster, namespace=row.namespace or "", name=row.name or ""
-    )
-    return is_mine(unit) or (row.name is None and row.op is Op.SKIP)
+    return is_mine(_unit(row)) or (row.name is None and row.op is Op.SKIP)
 
 
 def _never_ours(world: World) -> Iterable[UnitId]:

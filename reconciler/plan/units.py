@@ -261,6 +261,7 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
         writer.place(unit, at)
         left = _leave_forbidden(world, unit, outcome, remover)
         if not world.writes_to(at) and not world.handover(unit):
+            writer.leave(unit, at)
             writer.follow(unit, want.follow)
             continue
         granted = writer.decide(_candidate(want, outcome, world, left))

@@ -146,6 +146,12 @@ class Writer:
         """Note the gateway that a unit's wish has now."""
         self._out.homes[unit] = gateway
 
+    def leave(self, unit: UnitId, gateway: str) -> None:
+        """Leave a unit to the process of its gateway, which may have to make it yet."""
+        heads = self._world.heads.get(unit, ())
+        if not any(head.gateway == gateway for head in heads):
+            self._out.pending.add(unit)
+
     def note(self, rows: Iterable[Row]) -> None:
         """Say something that changes nothing."""
         self._out.say(rows)

@@ -61,6 +61,7 @@ class Kept:
     """An index that is kept over commits, and what units it has to look at."""
 
     bench: Bench
+    gateways: frozenset[str] | None = None
     index: Index = field(init=False)
     known: int = 0
     waiting: frozenset[UnitId] = frozenset()
@@ -111,6 +112,7 @@ class Kept:
             ),
             now=self.bench.now,
             units=units,
+            gateways=self.gateways,
         )
         made = plan_on(self.index, inputs, RENDER)
         self.seen = fresh

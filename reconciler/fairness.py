@@ -43,22 +43,25 @@ class Shares:
     """The accounts of all servers that are read together; `clock` counts seconds."""
 
     clock: Callable[[], float] = time.monotonic
-    _open: list[Account] = field(default_factory=list)
+    _open: dict[Account, None] = field(default_factory=dict)  # who worked last is last
 
     def open(self) -> Account:
         """An account for a server whose reading begins."""
         account = Account()
-        self._open.append(account)
+        self._open[account] = None
         return account
 
     def close(self, account: Account) -> None:
         """The server is read; it no longer counts for others."""
-        self._open.remove(account)
+        del self._open[account]
 
     def charge(self, account: Account, seconds: float) -> float:
         """Count work; the seconds that its server should rest before it causes more."""
         now = self.clock()
         account.used, account.seen = account.level(now) + seconds, now
+        if account in self._open:
+            del self._open[account]
+            self._open[account] = None
         if not self.must_wait(account):
             return 0.0
         return min(_LONGEST, _RESTS * seconds)
@@ -67,11 +70,14 @@ class Shares:
         """Whether somebody who used less is at work."""
         now = self.clock()
         most = account.level(now) - FREE
-        return most > 0 and any(
-            each.seen >= now - _RECENT and each.level(now) < most
-            for each in self._open
-            if each is not account
-        )
+        if most <= 0:
+            return False
+        for each in reversed(self._open):
+            if each.seen < now - _RECENT:
+                return False
+            if each is not account and each.level(now) < most:
+                return True
+        return False
 
     async def turn(self, account: Account, seconds: float) -> None:
         """Wait for a turn of work that will take about `seconds`."""

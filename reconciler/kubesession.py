@@ -125,6 +125,8 @@ class _Paced(ResponseHandler):
 
     def _go_on(self) -> None:
         self._resting = None
+        if self.transport is None:  # we closed it
+            self._waiting.clear()
         while self._waiting and not self._reading_paused:
             rest = self._take_piece()
             if rest and self.transport is not None:
@@ -153,8 +155,9 @@ class _Paced(ResponseHandler):
         if self._resting is not None:
             self._resting.cancel()
             self._resting = None
-        while self._waiting:
+        while self._waiting and self.transport is not None:
             self._take_piece()
+        self._waiting.clear()
         super().connection_lost(exc)
 
 

@@ -78,10 +78,17 @@ class World:
         return status(404, "NotFound")
 
 
+LIMITS: Mapping[str, Any] = {"cluster": {"deadline": "3s"}}
+
+
 def snapshot(
     made: Made, path: Path, worlds: Mapping[str, Handler], **change: Any
 ) -> Snapshot:
-    """What is observed of real servers that answer as `worlds` do."""
+    """What is observed of real servers that answer as `worlds` do; `change` is of the entries,
+
+    but for `limits`, which are the settings'.
+    """
+    limits = change.pop("limits", LIMITS)
 
     async def run() -> Snapshot:
         async with AsyncExitStack() as stack:
@@ -99,7 +106,6 @@ def snapshot(
             body = {"clusters": clusters, "contexts": contexts, "users": users}
             (path / "config").write_text(json.dumps(body))
             real = {"name": "real", "kubeconfig": {"path": str(path / "config")}}
-            limits = {"cluster": {"deadline": "3s"}}
             return await observe(builders.settings(inventories=[real], limits=limits))
 
     return asyncio.run(run())
@@ -327,6 +333,36 @@ def test_one_cluster_that_hangs_stops_no_other(made: Made, tmp_path: Path) -> No
     assert isinstance(us1.objects, Unknown)
     assert us1.objects.why is Why.TIMEOUT
     assert isinstance(us2.objects, Unknown)
+
+
+def test_all_clusters_together_have_a_deadline(made: Made, tmp_path: Path) -> None:
+    hanging = World("uid-us1")
+    hanging.paths["/api/v1/nodes"] = raw(b"", pause=60)
+    worlds = {"eu1": World(), "us1": hanging}
+    limits = {"deadline": "2s"}
+    eu1, us1 = snapshot(made, tmp_path, worlds, limits=limits).clusters
+    assert isinstance(eu1.objects, ClusterObjects)
+    assert isinstance(us1.objects, Unknown)
+    assert us1.objects.why is Why.TIMEOUT
+    assert "2 s for all clusters" in us1.objects.message
+
+
+def test_a_cluster_has_limits_of_objects_and_memory(made: Made, tmp_path: Path) -> None:
+    world = World()
+    world.items["nodes"] = [thing(f"n{number}") for number in range(4)]
+    few: dict[str, Any] = {"cluster": {"deadline": "3s", "objects": 3}}
+    (found,) = snapshot(made, tmp_path, {"eu1": world}, limits=few).clusters
+    assert isinstance(found.objects, Unknown)
+    assert "more than 3 items" in found.objects.message
+    world.items["nodes"] = []
+    annotations = {"wharfinger.dev/expose": "tcp", "filler": "x" * 1024 * 1024}
+    large = {"metadata": {"name": "a", "namespace": "b", "annotations": annotations}}
+    world.items["virtualservices"] = [large]
+    small: dict[str, Any] = {"cluster": {"deadline": "3s", "mebibytes": 1}}
+    (found,) = snapshot(made, tmp_path, {"eu1": world}, limits=small).clusters
+    assert isinstance(found.objects, Unknown)
+    assert found.objects.why is Why.INCOMPLETE
+    assert "1 MiB of memory" in found.objects.message
 
 
 def test_a_context_that_is_refused_stops_no_other(made: Made, tmp_path: Path) -> None:

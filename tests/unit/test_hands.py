@@ -31,7 +31,7 @@ def test_jobs_that_nobody_waits_for_leave_nothing_behind(
     monkeypatch.setattr(sys, "unraisablehook", left.append)
 
     async def run() -> None:
-        for number in range(60):
+        for number in range(20):
             hands = Hands()
             jobs = [
                 asyncio.create_task(hands.do(lambda: time.sleep(0.0005)))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.stack.documents import load
+from reconciler.kube import KubeError
+from reconciler.prove import reflecting
+from reconciler.prove.asking import Asked, Asks, ask_to_sync
+from reconciler.prove.views import Collection
+from reconciler.prove.watched import Watched
+from reconciler.settings import Platform, Proof, Settings
+from tests.rendering import settings
+from tests.stack.argocd import ARGO
+from tests.stack.documents import Ref, load
 from tests.stack.engines import flux, gitea, remote  # noqa: F401 - fixtures
 from tests.stack.envoy_gateway import EnvoyGateway
-from tests.stack.flux import Flux
+from tests.stack.flux import CRDS, KUSTOMIZE, SOURCES, Flux
 from tests.stack.gitea import GitRemote
 from tests.stack.kube import Cluster
 from tests.stack.process import wait_until
@@ -145,3 +154,177 @@ def test_a_state_that_may_not_be_written_is_told_and_stops_nothing_else(
         install(road.workload, WORKLOAD)
         road.wharfinger("reconcile")
         assert road.annotations()["state"] == "Allocated"
+
+
+@pytest.fixture
+def platform(hub: Cluster, namespace: str) -> Iterator[Settings]:
+    """Objects of both engines that apply `eu1`, and settings whose role is the installed one."""
+    hub.install("crds/argocd", *CRDS)
+    install(hub, PLATFORM)
+    hub.api.apply([each | {"metadata": _named(each, namespace)} for each in OBJECTS])
+    known = Platform(context=hub.name, kubeconfig=own_kubeconfig(hub))
+    yield settings().model_copy(update={"platform": known})
+    install(hub, PLATFORM)
+    for each in OBJECTS:
+        hub.api.delete(Ref.of(each | {"metadata": _named(each, namespace)}))
+
+
+SOURCE = {"repoURL": "https://forge.example.com/ingress.git", "targetRevision": "main"}
+DESTINATION = {"server": "https://kubernetes.default.svc", "namespace": "ingress"}
+OBJECTS: list[dict[str, Any]] = [
+    {
+        "apiVersion": ARGO,
+        "kind": "Application",
+        "spec": {
+            "project": "default",
+            "source": {
+                **SOURCE,
+                "path": "manifests/public/eu1",
+                "directory": {"recurse": True},
+            },
+            "destination": DESTINATION,
+        },
+    },
+    {
+        "apiVersion": ARGO,
+        "kind": "ApplicationSet",
+        "spec": {
+            "generators": [
+                {
+                    "git": {
+                        "repoURL": SOURCE["repoURL"],
+                        "revision": "main",
+                        "directories": [{"path": "manifests/public/*"}],
+                    }
+                }
+            ],
+            "template": {
+                "metadata": {"name": "x"},
+                "spec": {
+                    "project": "default",
+                    "source": {**SOURCE, "path": "x"},
+                    "destination": DESTINATION,
+                },
+            },
+        },
+    },
+    {
+        "apiVersion": SOURCES,
+        "kind": "GitRepository",
+        "spec": {"url": SOURCE["repoURL"], "interval": "10m"},
+    },
+    {
+        "apiVersion": KUSTOMIZE,
+        "kind": "Kustomization",
+        "spec": {
+            "path": "./manifests/public/eu1",
+            "sourceRef": {"kind": "GitRepository", "name": "ingress"},
+            "interval": "10m",
+            "prune": True,
+        },
+    },
+]
+
+
+def _named(document: dict[str, Any], namespace: str) -> dict[str, str]:
+    return {"name": "ingress", "namespace": namespace}
+
+
+def _with_proof(about: Settings, engine: str, namespace: str) -> Settings:
+    proof = Proof.model_validate({engine: [f"{namespace}/ingress*"]})
+    gateway = about.gateways[0].model_copy(update={"proof": proof})
+    return about.model_copy(update={"gateways": (gateway,)})
+
+
+def ask(about: Settings, cluster: str) -> tuple[Asked, ...]:
+    """The outcome of asking, for a process that remembers nothing."""
+    path = f"manifests/public/{cluster}/shop/vs-orders.yaml"
+    return asyncio.run(ask_to_sync(about, [path], Asks()))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("argocd", "eu1", "applications", "applications"),
+        ("argocd", "new", "applicationsets", "applicationsets"),
+        ("flux", "eu1", "gitrepositories", "kustomizations"),
+    ],
+)
+def test_engines_are_asked_with_the_installed_role_and_no_verb_is_spare(
+    platform: Settings,
+    hub: Cluster,
+    namespace: str,
+    case: tuple[str, str, str, str],
+) -> None:
+    engine, cluster, resource, reads = case
+    about = _with_proof(platform, engine, namespace)
+    asked = (Asked(what=f"{resource} {namespace}/ingress"),)
+    wait_until(lambda: ask(about, cluster) == asked, f"{resource} are asked")
+
+    for refused, verb in ((resource, "patch"), (reads, "list")):
+        without(hub, PLATFORM, refused, verb)
+        what = f"{verb} {refused}"
+        wait_until(
+            lambda what=what: any(  # type: ignore[misc]
+                each.what.startswith(what) and "403" in each.problem
+                for each in ask(about, cluster)
+            ),
+            f"that it may not {what} is told",
+        )
+        install(hub, PLATFORM)
+
+
+def test_what_is_watched_costs_one_list_and_needs_its_verb(
+    platform: Settings,
+    hub: Cluster,
+    namespace: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reflecting, "PATIENCE", 0.0)
+    known = platform.platform
+    assert known is not None
+    collection = Collection(
+        version=KUSTOMIZE, plural="kustomizations", namespace=namespace
+    )
+    ref = Ref(KUSTOMIZE, "Kustomization", "ingress", namespace)
+
+    async def generations(watched: Watched) -> list[int]:
+        async with watched.look(known) as view:
+            found = await view.objects(collection)
+        return [each["metadata"]["generation"] for each in found]
+
+    async def until(watched: Watched, wanted: list[int]) -> None:
+        async with asyncio.timeout(30):
+            while await generations(watched) != wanted:
+                await asyncio.sleep(0.02)
+
+    async def run() -> None:
+        watched = Watched()
+        try:
+            await until(watched, [1])
+            hub.api.patch(ref, {"spec": {"interval": "11m"}})
+            await until(watched, [2])
+            hub.api.delete(ref)
+            await until(watched, [])
+            assert watched.lists == 1
+        finally:
+            await watched.close()
+        without(hub, PLATFORM, "kustomizations", "watch")
+        watched = Watched()
+        try:
+            with pytest.raises(KubeError, match="403"):
+                await _refused(watched, generations)
+        finally:
+            await watched.close()
+
+    asyncio.run(run())
+
+
+async def _refused(
+    watched: Watched, generations: Callable[[Watched], Awaitable[list[int]]]
+) -> None:
+    """Look until it is refused; what was listed counts for no time."""
+    async with asyncio.timeout(30):
+        while True:
+            await generations(watched)
+            await asyncio.sleep(0.05)

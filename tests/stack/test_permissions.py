@@ -156,10 +156,15 @@ def test_a_state_that_may_not_be_written_is_told_and_stops_nothing_else(
         assert road.annotations()["state"] == "Allocated"
 
 
-@pytest.fixture
-def platform(hub: Cluster, namespace: str) -> Iterator[Settings]:
-    """Objects of both engines that apply `eu1`, and settings whose role is the installed one."""
+@pytest.fixture(scope="module")
+def engine_kinds(hub: Cluster) -> None:
+    """The kinds of both engines, without the engines."""
     hub.install("crds/argocd", *CRDS)
+
+
+@pytest.fixture
+def platform(engine_kinds: None, hub: Cluster, namespace: str) -> Iterator[Settings]:
+    """Objects of both engines that apply `eu1`, and settings whose role is the installed one."""
     install(hub, PLATFORM)
     hub.api.apply([each | {"metadata": _named(each, namespace)} for each in OBJECTS])
     known = Platform(context=hub.name, kubeconfig=own_kubeconfig(hub))

@@ -44,7 +44,7 @@ from tests.stack.workloads import ask
 
 QUIET = 2.0
 ENGINE_INTERVAL = 180
-PATIENCE = 120.0
+PATIENCE = 300.0
 STEPS = ("commit", "asked", "applied", "served", "told")
 # A policy that comes after its route changes a cluster that Envoy has; it then waits for endpoints
 # that Envoy Gateway does not send again, and takes no other cluster for 15 s. Neither of the two
@@ -320,12 +320,22 @@ class Places:
                 road.workload.api.apply(made, manager="team")
             road.wharfinger("reconcile", "--write-back", "off")
             road.follow()
-            road.apply()
+            self._applied(road)
             where = self._controller.address(name, namespace)
             bench = Bench(road=road, where=where, node_port=shared.port)
             bench._until(lambda: answers(where, bench._port("old0")) == "shared")
             with self._patient(road), running(road, "--interval", interval):
                 return self._repeat(bench, routes, repeat)
+
+    def _applied(self, road: Road) -> None:
+        """As `Road.apply`, with time for hundreds of objects."""
+        head, engine = road.head(), self._engine
+        if isinstance(engine, Flux):
+            road.apply()
+            return
+        for name in (f"{road.gateway}-alone", road.gateway):
+            engine.refresh(name)
+            engine.wait_synced(name, head, seconds=PATIENCE)
 
     @contextmanager
     def _patient(self, road: Road) -> Iterator[None]:

@@ -233,7 +233,9 @@ class Argocd:
                 "destination": {"server": IN_CLUSTER, "namespace": namespace},
                 "syncPolicy": {
                     "automated": AUTOMATED,
-                    "syncOptions": ["ServerSideApply=true"],
+                    # As `wharfinger init` writes it: without the second, each sync of one
+                    # changed route applies all routes of the cluster.
+                    "syncOptions": ["ServerSideApply=true", "ApplyOutOfSyncOnly=true"],
                 },
             },
         }

@@ -46,7 +46,7 @@ exit 0
 @pytest.fixture(scope="module")
 def platform(stack: Stack) -> Cluster:
     """A platform cluster with the roles of manifests/, and a ServiceAccount that has them."""
-    cluster = stack.cluster("lease-platform")
+    cluster = stack.cluster("lease-platform", crds=())
     cluster.namespace(SPACE)
     cluster.api.apply(load((MANIFESTS / "rbac-lease.yaml").read_text()))
     return cluster

@@ -117,8 +117,7 @@ class ClusterWatch:
         finally:
             self._over = True
             _resolve(self._asked)
-            if self._doubt is not None:
-                self._doubt.cancel()
+            self._trust()
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -195,6 +194,7 @@ class ClusterWatch:
         if not lists.istio.rules:
             changes.update(store.forget(Kind.DESTINATION_RULES))
         self._health.clear()
+        self._trust()
         if names is None and lists.cluster_id == self._entry.cluster_id:
             names = self._entry.certificate_names
         entry = replace(
@@ -265,6 +265,12 @@ class ClusterWatch:
         verdict = self._health.verdict(asyncio.get_running_loop().time())
         if verdict is not None and not self._over:
             self._degrade(verdict)
+
+    def _trust(self) -> None:
+        """Everything has just been listed."""
+        if self._doubt is not None:
+            self._doubt.cancel()
+            self._doubt = None
 
     def _look_closer(self) -> None:
         self._doubt = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from yarl import URL
 
 from reconciler import jsonio
 from reconciler.fairness import Pace, Shares
+from reconciler.kubeanswer import body_of, check_head, hang_up, object_in
 from reconciler.kubeconfig import Credentials
 from reconciler.kubeerrors import (
     Expired,
@@ -29,7 +29,6 @@ from reconciler.kubeerrors import (
     NotFound,
     Rejected,
     TooLarge,
-    status_failure,
 )
 from reconciler.kubesession import (
     open_session,
@@ -59,8 +58,6 @@ __all__ = [
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA_EVENTS = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_REASON = re.compile(r"[A-Z][A-Za-z]{1,63}\Z")
-_ERROR_BYTES = 64 * 1024
 # About what an answer costs on a small machine; only the order of magnitude matters.
 _SECONDS_PER_REQUEST = 0.001
 _SECONDS_PER_BYTE = 5e-9
@@ -207,7 +204,7 @@ class KubeApi:
                 where=where,
             )
         finally:
-            answer.close()
+            hang_up(answer)
 
     async def json_patch(self, path: str, operations: Sequence[Json]) -> Json:
         """Apply a JSON patch (RFC 6902). Raises Rejected when a `test` fails."""
@@ -270,15 +267,15 @@ class KubeApi:
             what = f"the answer has more than {self.limits.object_values} values"
             raise KubeError(what, where, why=Why.INCOMPLETE)
         await self._turn(data)
-        return _object(data, where)
+        return object_in(data, where)
 
     async def _answer(self, request: _Request, where: str) -> bytes:
         """The body of a successful answer."""
         async with self._exchange(request, where) as answer:
             try:
-                data = await _body(answer, where, self.limits.page_bytes)
+                data = await body_of(answer, where, self.limits.page_bytes)
             finally:
-                answer.close()
+                hang_up(answer)
         self.traffic.received += len(data)
         return data
 
@@ -294,7 +291,7 @@ class KubeApi:
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._send(request)
-                await _check_head(answer, where)
+                await check_head(answer, where)
                 yield answer
         except TimeoutError:
             what = f"no whole answer within {seconds:g} s"
@@ -338,7 +335,7 @@ def _converted(
     reading: Reading, data: bytes, convert: Callable[[Json], T]
 ) -> tuple[tuple[T, ...], int]:
     """What is kept of a page, and its bytes in memory; nothing raw outlives the call."""
-    page = reading.page(_object(data, reading.where), len(data))
+    page = reading.page(object_in(data, reading.where), len(data))
     try:
         found = tuple(map(convert, page))
     except ValueError as exc:
@@ -346,49 +343,3 @@ def _converted(
     kept = sum(map(weight, found))
     reading.keep(kept)
     return found, kept
-
-
-def _object(data: bytes, where: str) -> Json:
-    try:
-        value = jsonio.loads(data)
-    except jsonio.InvalidJson as exc:
-        what = f"the answer is no valid JSON ({exc})"
-        raise KubeError(what, where, why=Why.UNREADABLE) from None
-    if not isinstance(value, dict) or value.get("kind") == "Status":
-        what = "the answer is no object of the API"
-        raise KubeError(what, where, why=Why.UNREADABLE)
-    return value
-
-
-async def _check_head(answer: aiohttp.ClientResponse, where: str) -> None:
-    if answer.status not in (200, 201):
-        try:
-            reason = await _reason(answer)
-        finally:
-            answer.close()
-        raise status_failure(answer.status, reason, where)
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
-        answer.close()
-        what = "the answer is compressed although that was not asked for"
-        raise KubeError(what, where, why=Why.UNREADABLE)
-
-
-async def _body(answer: aiohttp.ClientResponse, where: str, limit: int) -> bytes:
-    data = bytearray()
-    async for chunk in answer.content.iter_any():
-        data += chunk
-        if len(data) > limit:
-            what = f"the answer has more than {limit} bytes"
-            raise TooLarge(what, where, why=Why.INCOMPLETE)
-    return bytes(data)
-
-
-async def _reason(answer: aiohttp.ClientResponse) -> str:
-    """The machine-readable reason of a Status, such as `Forbidden`; else nothing."""
-    data = await answer.content.read(_ERROR_BYTES)
-    try:
-        value = jsonio.loads(data)
-    except jsonio.InvalidJson:
-        return ""
-    reason = value.get("reason") if isinstance(value, dict) else None
-    return reason if isinstance(reason, str) and _REASON.match(reason) else ""

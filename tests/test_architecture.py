@@ -66,7 +66,7 @@ IMPURE = (
 IMPURE_CALLS = ("now", "utcnow", "today", "fromtimestamp")
 IMPURE_NAMES = ("open", "print", "input", "exec", "eval", "breakpoint")
 HOMES = {
-    "aiohttp": ("kube", "kubesession", "kubewatch"),
+    "aiohttp": ("kube", "kubeanswer", "kubesession", "kubewatch"),
     "click": ("cli",),
     "cel_expr_python": ("policies",),
     "envoy": ("envoysync", "envoyadmin"),

@@ -138,3 +138,14 @@ class Proofs:
         proven.update(each.unit for each in subject.targets)
         self.moving.difference_update(proven - self._fresh - moving)
         self.moving.update(moving)
+        self._remember(report)
+
+    def _remember(self, report: Report) -> None:
+        """What we wrote ourselves is known at once: the next word need not wait for a pass."""
+        written = {each.unit: each.now for each in report.outcomes if each.now}
+        for unit in written.keys() - self._fresh:
+            now = written[unit]
+            self._told[unit] = [
+                replace(told, source=now) if told.source.uid == now.uid else told
+                for told in self._told.get(unit, ())
+            ]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.kube import KubeApi, KubeError, NotFound, Rejected, object_path
 from reconciler.kubeconfig import RefusedKubeconfig, load_kubeconfig
+from reconciler.model.claims import Source
 from reconciler.model.units import UnitId
 from reconciler.settings import Inventory
 from reconciler.writeback.patches import annotation_patch
@@ -130,8 +131,20 @@ async def _patch(
     now = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     found = now if isinstance(now, Mapping) else {}
     if all(found.get(key) == value for key, value in change.annotations.items()):
-        return _outcome(change, ""), False
+        return replace(_outcome(change, ""), now=_now(change.source, metadata)), False
     return _outcome(change, "the API server did not keep the change"), True
+
+
+def _now(before: Source, metadata: object) -> Source | None:
+    """The object as the answer has it: the next change need not wait until it was seen again."""
+    if not isinstance(metadata, Mapping) or metadata.get("uid") != before.uid:
+        return None
+    version, found = metadata.get("resourceVersion"), metadata.get("annotations") or {}
+    if not isinstance(version, str) or not all(
+        isinstance(text, str) for pair in found.items() for text in pair
+    ):
+        return None
+    return replace(before, resource_version=version, annotations=dict(found))
 
 
 async def _is_as_seen(api: KubeApi, path: str, change: ObjectChange) -> bool:

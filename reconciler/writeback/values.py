@@ -20,7 +20,11 @@ class ObjectChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one change; an empty problem means that it was written."""
+    """What became of one change; an empty problem means that it was written.
+
+    `now` is the object after our change, where the API server said how it is.
+    """
 
     unit: UnitId
     problem: str
+    now: Source | None = None

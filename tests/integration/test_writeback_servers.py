@@ -186,3 +186,33 @@ def test_an_object_that_is_gone_is_said(tmp_path: Path) -> None:
     fake = Fake(lambda _: status(404, "NotFound"))
     (outcomes,) = written(tmp_path, fake, [change()], refusals={})
     assert [each.problem for each in outcomes] == ["the object is gone"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (body({**BEFORE, STATE: "Ready"}, "8"), True),
+        (
+            {
+                "kind": "VirtualService",
+                "metadata": {
+                    "uid": "another",
+                    "resourceVersion": "8",
+                    "annotations": {**BEFORE, STATE: "Ready"},
+                },
+            },
+            False,
+        ),
+        (body({**BEFORE, STATE: "Ready", "x": 1}, "8"), False),  # type: ignore[dict-item]
+    ],
+)
+def test_the_object_after_our_change_is_known_from_the_answer(
+    tmp_path: Path, answer: dict[str, Any], known: bool
+) -> None:
+    fake = Fake(lambda _: ok(answer))
+    ((outcome,),) = written(tmp_path, fake, [change()], refusals={})
+    assert outcome.problem == ""
+    assert (outcome.now is not None) is known
+    if outcome.now is not None:
+        assert outcome.now.resource_version == "8"
+        assert outcome.now.annotations == {**BEFORE, STATE: "Ready"}

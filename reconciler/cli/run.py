@@ -76,7 +76,10 @@ async def _run(target: Target, orders: Orders, flags: Mapping[str, object]) -> E
     def watch(settings: Settings) -> Watching:
         return Watcher(settings, only=orders.options.only)
 
-    repository, platform = target.open(), Watched()
+    def news() -> None:
+        loop.news()
+
+    repository, platform = target.open(), Watched(news)
     means = Means(
         repository=repository,
         proving=target.open(),

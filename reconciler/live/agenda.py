@@ -14,6 +14,7 @@ Key = UnitId | str
 HOUR = 3600.0
 LONGEST_BACKOFF = 60.0
 PROOF_STEPS = (1.0, 2.0, 4.0, 8.0, 15.0)
+NEWS = 0.25  # seconds from news of the platform to a proof, times the proofs that were in vain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,14 @@ class Agenda:
         """Something is on its way: prove it, soon and repeatedly."""
         self.proofs = 0
         self.prove_at = now
+
+    def news(self, now: float) -> None:
+        """The platform says something new: what is on its way may have arrived.
+
+        The more often it had not, the longer the next news rest.
+        """
+        if self.prove_at is not None:
+            self.prove_at = min(self.prove_at, now + NEWS * (1 + self.proofs))
 
     def proven(self, now: float, *, moving: bool) -> None:
         """A proof ended; again while something is on its way, ever later."""

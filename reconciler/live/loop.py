@@ -363,6 +363,13 @@ class Loop:
 
     # Proofs
 
+    def news(self) -> None:
+        """The platform cluster says something new. For the loop's own thread."""
+        before = self._agenda.prove_at
+        self._agenda.news(self._time())
+        if self._agenda.prove_at != before:
+            self._wake.set()
+
     def _prove(self, *, everything: bool) -> None:
         if everything or self._proofs.moving:
             self._proofs.start(everything=everything)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 from reconciler import yamlio
@@ -26,6 +27,27 @@ def write_clusters(root: Path, exposures: int, clusters: int) -> None:
         (folder / "services.yaml").write_text(yamlio.dump_all(services))
         exposed = [documents.virtual_service(f"s{i:06}") for i in mine]
         (folder / "virtualservices.yaml").write_text(yamlio.dump_all(exposed))
+
+
+def write_lists(root: Path, exposures: int, clusters: int, seed: int) -> None:
+    """The same, each cluster as `kubectl get -o yaml` prints it: one file with one List.
+
+    Ports and nodes are drawn with the seed.
+    """
+    some = random.Random(seed)
+    for index in range(clusters):
+        folder = root / f"c{index:04}"
+        folder.mkdir(parents=True)
+        place = f"10.{index // 250}.{index % 250}"
+        ends = some.sample(range(1, 255), 3)
+        items = [documents.namespace(f"id-{index:04}")]
+        items += [documents.node(f"n{end}", f"{place}.{end}") for end in ends]
+        for number in range(index, exposures, clusters):
+            name = f"s{number:06}"
+            items.append(documents.service(name, some.randrange(30000, 32768)))
+            items.append(documents.virtual_service(name))
+        body = {"apiVersion": "v1", "items": items, "kind": "List"}
+        (folder / "cluster.yaml").write_text(yamlio.dump(body))
 
 
 def settings(clusters: Path, exposures: int) -> str:

@@ -27,12 +27,16 @@ def took(
     environment: Mapping[str, str] | None = None,
     stdin: Path | None = None,
 ) -> Took:
-    """Run it without output. Raises SystemExit where it fails."""
+    """Run it without output; on the wall it is only what other work leaves. Raises SystemExit."""
     environ = os.environ if environment is None else environment
     started = time.monotonic()
     with (stdin or Path(os.devnull)).open("rb") as entry:
         child = subprocess.Popen(
-            list(argv), env=environ, stdin=entry, stdout=subprocess.DEVNULL
+            list(argv),
+            env=environ,
+            stdin=entry,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - started

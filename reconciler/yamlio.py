@@ -241,6 +241,28 @@ def _quoted(text: str) -> str:
     return f'"{inner}"'.replace("\x7f", "\\x7f")
 
 
+class Fixed(dict[str, object]):
+    """A mapping that is the same in very many documents: spelled once for each indentation.
+
+    Nobody may change it after it was written for the first time.
+    """
+
+    __slots__ = ("_spelled",)
+
+    def __init__(self, value: Mapping[str, object]) -> None:
+        super().__init__(value)
+        self._spelled: dict[int, str] = {}
+
+    def spelled(self, indent: int) -> str:
+        """Its lines at this indentation, as `dump` writes them."""
+        text = self._spelled.get(indent)
+        if text is None:
+            lines: list[str] = []
+            _emit(self, indent, lines, "")
+            text = self._spelled[indent] = "\n".join(lines)
+        return text
+
+
 def dump(value: object) -> str:
     """One document in the canonical spelling, block style, keys in the order given."""
     lines: list[str] = []
@@ -275,6 +297,9 @@ def _emit(value: object, indent: int, lines: list[str], lead: str) -> None:
 def _emit_entry(key: str, item: object, indent: int, lines: list[str]) -> None:
     if isinstance(item, str):  # nearly all of them
         lines.append(f"{key} {_text(item)}")
+    elif isinstance(item, Fixed) and item:
+        lines.append(key)
+        lines.append(item.spelled(indent + 2))
     elif isinstance(item, (dict, list, tuple, Mapping)) and item:
         lines.append(key)
         _emit(item, indent + 2, lines, "")

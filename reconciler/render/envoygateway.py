@@ -30,6 +30,7 @@ from reconciler.render.shapes import (
     reference,
 )
 from reconciler.settings import Gateway
+from reconciler.yamlio import Fixed
 
 GROUP = "gateway.envoyproxy.io"
 VERSION = f"{GROUP}/v1alpha1"
@@ -42,24 +43,31 @@ NOWHERE = "255.255.255.255"
 # does go to the others, as with every name that does not resolve.
 NO_NAME = "nowhere.invalid"
 # The first failed connection takes an address out, the next good check brings it back.
-HEALTH_CHECK: Doc = {
-    "panicThreshold": PANIC,
-    "active": {
-        "type": "TCP",
-        "tcp": {},
-        "timeout": "2s",
-        "interval": "5s",
-        "unhealthyThreshold": 2,
-        "healthyThreshold": 1,
-    },
-    "passive": {
-        "splitExternalLocalOriginErrors": True,
-        "consecutiveLocalOriginFailures": 1,
-        "interval": "1s",
-        "baseEjectionTime": "10s",
-        "maxEjectionPercent": 100,
-    },
-}
+HEALTH_CHECK = Fixed(
+    {
+        "panicThreshold": PANIC,
+        "active": {
+            "type": "TCP",
+            "tcp": {},
+            "timeout": "2s",
+            "interval": "5s",
+            "unhealthyThreshold": 2,
+            "healthyThreshold": 1,
+        },
+        "passive": {
+            "splitExternalLocalOriginErrors": True,
+            "consecutiveLocalOriginFailures": 1,
+            "interval": "1s",
+            "baseEjectionTime": "10s",
+            "maxEjectionPercent": 100,
+        },
+    }
+)
+_CONNECT = Fixed({"tcp": {"connectTimeout": f"{CONNECT_TIMEOUT_SECONDS}s"}})
+_KEEPALIVE = Fixed({"probes": 3, "idleTime": "300s", "interval": "30s"})
+_CIRCUIT_BREAKER = Fixed(
+    {"maxConnections": MAX_CONNECTIONS, "maxPendingRequests": MAX_CONNECTIONS}
+)
 
 
 def unsupported(wish: Wish) -> str | None:
@@ -105,12 +113,9 @@ def _traffic_policy(placement: Placement, gateway: Gateway, route: PlacedRoute) 
     kind = gatewayapi.route_kind(route)
     spec: Doc = {
         "targetRefs": [reference(gatewayapi.GROUP, kind, name)],
-        "timeout": {"tcp": {"connectTimeout": f"{CONNECT_TIMEOUT_SECONDS}s"}},
-        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
-        "circuitBreaker": {
-            "maxConnections": MAX_CONNECTIONS,
-            "maxPendingRequests": MAX_CONNECTIONS,
-        },
+        "timeout": _CONNECT,
+        "tcpKeepalive": _KEEPALIVE,
+        "circuitBreaker": _CIRCUIT_BREAKER,
     }
     if placement.wish.policy.proxy_protocol is not None:
         version = placement.wish.policy.proxy_protocol.value.upper()
@@ -153,7 +158,7 @@ def _client_policy(placement: Placement, gateway: Gateway) -> Doc:
         "targetRefs": [
             reference(gatewayapi.GROUP, "ListenerSet", name) for name in names
         ],
-        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
+        "tcpKeepalive": _KEEPALIVE,
         "timeout": {
             "tcp": {"idleTimeout": f"{policy.idle_timeout_seconds or IDLE_SECONDS}s"}
         },
@@ -211,7 +216,7 @@ def gateway_documents(gateway: Gateway) -> list[Doc]:
     policy = kubernetes(VERSION, "ClientTrafficPolicy", gateway.name, gateway.namespace)
     policy["spec"] = {
         "targetRefs": [reference(gatewayapi.GROUP, "Gateway", gateway.name)],
-        "tcpKeepalive": {"probes": 3, "idleTime": "300s", "interval": "30s"},
+        "tcpKeepalive": _KEEPALIVE,
         "timeout": {"tcp": {"idleTimeout": f"{IDLE_SECONDS}s"}},
     }
     documents.append(policy)

@@ -8,9 +8,16 @@ from reconciler.model.units import PlacedRoute, Placement
 from reconciler.names import object_name
 from reconciler.render.shapes import TLS_LISTENER, Doc, kubernetes
 from reconciler.settings import Gateway
+from reconciler.yamlio import Fixed
 
 GROUP = "gateway.networking.k8s.io"
 V1 = f"{GROUP}/v1"
+_TCP_ROUTES = Fixed(
+    {
+        "namespaces": {"from": "Same"},
+        "kinds": [{"group": GROUP, "kind": "TCPRoute"}],
+    }
+)
 MAX_LISTENERS = 64  # of a ListenerSet
 
 BackendRefs = Callable[[Placement, PlacedRoute], Sequence[Doc]]
@@ -64,10 +71,7 @@ def _listener_set(name: str, gateway: Gateway, ports: list[int]) -> Doc:
                 "name": f"tcp-{port}",
                 "port": port,
                 "protocol": "TCP",
-                "allowedRoutes": {
-                    "namespaces": {"from": "Same"},
-                    "kinds": [{"group": GROUP, "kind": "TCPRoute"}],
-                },
+                "allowedRoutes": _TCP_ROUTES,
             }
             for port in ports
         ],

@@ -30,6 +30,8 @@ TLS_LISTENER = "tls"
 PANIC = 1
 
 Doc = dict[str, object]
+_LABELS = yamlio.Fixed({"app.kubernetes.io/managed-by": "wharfinger"})
+_ANNOTATIONS = yamlio.Fixed({"kustomize.toolkit.fluxcd.io/substitute": "disabled"})
 
 
 def wish_file(
@@ -58,8 +60,8 @@ def kubernetes(version: str, kind: str, name: str, namespace: str = "") -> Doc:
         "metadata": {
             "name": name,
             **({"namespace": namespace} if namespace else {}),
-            "labels": {"app.kubernetes.io/managed-by": "wharfinger"},
-            "annotations": {"kustomize.toolkit.fluxcd.io/substitute": "disabled"},
+            "labels": _LABELS,
+            "annotations": _ANNOTATIONS,
         },
     }
 

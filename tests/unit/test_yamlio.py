@@ -53,6 +53,18 @@ def test_several_documents_are_read_back(values: list[object]) -> None:
     assert [each.data for each in read] == wanted
 
 
+@given(st.dictionaries(KEYS, VALUES, max_size=4), st.integers(0, 3))
+def test_what_is_fixed_is_written_as_anything_else(
+    value: dict[str, object], depth: int
+) -> None:
+    fixed: object = yamlio.Fixed(value)
+    plain: object = value
+    for _ in range(depth):
+        fixed, plain = {"a": fixed, "b": [fixed]}, {"a": plain, "b": [plain]}
+    assert yamlio.dump(fixed) == yamlio.dump(plain)
+    assert yamlio.dump(fixed) == yamlio.dump(plain)  # from what was kept
+
+
 @given(VALUES)
 def test_writing_is_stable(value: object) -> None:
     text = yamlio.dump(value)

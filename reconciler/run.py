@@ -51,6 +51,7 @@ from reconciler.rewind import Sight, began, lost_applied, rewound
 from reconciler.settings import Settings, under_review
 from reconciler.settings_file import parse
 from reconciler.targets import proof_targets
+from reconciler.undisturbed import undisturbed
 
 __all__ = [
     "NO_PLAN",
@@ -264,10 +265,11 @@ class _Pass:
         requests = self._requests
         history = self._repository.history(settings.signing.keys)
         served = served_addresses(head)
-        claims = tuple(
-            claim(view, settings, served.get(view.entry.name, {}), now)
-            for view in self._snapshot.clusters
-        )
+        with undisturbed():
+            claims = tuple(
+                claim(view, settings, served.get(view.entry.name, {}), now)
+                for view in self._snapshot.clusters
+            )
         inputs = Inputs(
             settings=settings,
             head=head,
@@ -286,8 +288,10 @@ class _Pass:
             reserved=requests.reserved(head) if requests is not None else (),
             declined=requests.declined if requests is not None else (),
         )
+        with undisturbed():
+            made = plan(inputs, RENDERING)
         return PassResult(
-            plan=plan(inputs, RENDERING),
+            plan=made,
             settings=settings,
             head=head,
             history=history,

@@ -20,6 +20,7 @@ from reconciler.model.clusters import (
 from reconciler.names import is_cluster_name
 from reconciler.observe import parse
 from reconciler.settings import Inventory
+from reconciler.undisturbed import undisturbed
 
 OURS = "wharfinger.dev/v1alpha1"
 ISTIO = frozenset(
@@ -43,11 +44,12 @@ def read_directory(
         message = f"{root}: {exc.strerror or 'cannot be read'}"
         return Unknown(why=Why.UNREADABLE, message=message)
     names = {each: inventory.names.get(each.name, each.name) for each in folders}
-    return tuple(
-        _view(folder, name, inventory)
-        for folder, name in names.items()
-        if only is None or name in only
-    )
+    with undisturbed():
+        return tuple(
+            _view(folder, name, inventory)
+            for folder, name in names.items()
+            if only is None or name in only
+        )
 
 
 def read_cluster(folder: Path, inventory: Inventory) -> ClusterView:

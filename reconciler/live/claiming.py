@@ -32,7 +32,9 @@ class Claims:
         self.settings = settings
         self._view = view
         self._kept: dict[str, LiveClaims] = {}
-        self._complete: set[str] = set()  # clusters of which every unit was claimed
+        self._fresh: dict[
+            str, None
+        ] = {}  # kept clusters of which nothing was claimed yet
 
     def note(self, update: Update) -> Iterable[Key]:
         """What an update concerns: units, or the cluster as a whole."""
@@ -43,16 +45,17 @@ class Claims:
             # The next changes begin from exactly what is seen while this one is taken.
             if view is not None and not isinstance(view.objects, Unknown):
                 self._kept[cluster] = LiveClaims(view, self.settings)
+                self._fresh[cluster] = None
             return (cluster,)
         units = self._applied(cluster, deltas)
-        if units is None or cluster not in self._complete:
+        if units is None or cluster in self._fresh:
             return (cluster,)
         return units
 
     def forget(self, cluster: str) -> None:
         """Claim what is seen of a cluster until it is told as a whole again."""
         self._kept.pop(cluster, None)
-        self._complete.discard(cluster)
+        self._fresh.pop(cluster, None)
 
     def units_of(self, cluster: str) -> frozenset[UnitId]:
         """All units that a cluster may ask for."""
@@ -65,9 +68,7 @@ class Claims:
         self, cluster: str, units: frozenset[UnitId], all_units: Collection[UnitId]
     ) -> frozenset[UnitId]:
         """Units of which `of` wants the addresses: those, or all the first time."""
-        if cluster in self._complete:
-            return units
-        return units | frozenset(all_units)
+        return units | frozenset(all_units) if cluster in self._fresh else units
 
     def of(
         self, cluster: str, units: frozenset[UnitId], served: Served, now: datetime
@@ -82,15 +83,23 @@ class Claims:
             return None
         kept = self._kept.get(cluster)
         if kept is not None and not isinstance(view.objects, Unknown):
-            if cluster not in self._complete:
-                kept.claims(None, served, now)
-                self._complete.add(cluster)
+            self.begin(cluster, served, now)
             found = kept.claims(units, served, now)
             missing = units - _named(found) - {UnitId(cluster=cluster)}
             if missing.isdisjoint(_listed(cluster, view.objects) if missing else ()):
                 return found
         self.forget(cluster)
         return _only(claim(view, self.settings, served, now), units)
+
+    def fresh(self) -> str | None:
+        """A cluster whose next change would concern all of it, for want of a beginning."""
+        return next(iter(self._fresh), None)
+
+    def begin(self, cluster: str, served: Served, now: datetime) -> None:
+        """Claim all of a fresh cluster once: then it is known what each claim reads."""
+        if cluster in self._fresh:
+            del self._fresh[cluster]
+            self._kept[cluster].claims(None, served, now)
 
     def wakes(self, clusters: Iterable[str], now: datetime) -> Iterable[Wake]:
         """When time alone may change claims of these clusters."""

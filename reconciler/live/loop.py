@@ -141,7 +141,7 @@ class Loop:
             await self._slice(claims)
         elif due.fetch:
             await self._fetch()
-        else:
+        elif not self._passing.get_ready(claims):
             await self._rest(settings, busy=busy)
 
     def _is_whole(self, settings: Settings) -> bool:

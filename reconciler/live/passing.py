@@ -91,6 +91,15 @@ class Passing:
             )
         return Made(result=_lost(), units=frozenset())
 
+    def get_ready(self, claims: Claims) -> bool:
+        """Use a moment of rest so that a cluster's next change is cheap; false: all are ready."""
+        index, cluster = self._slices.index, claims.fresh()
+        if index is None or cluster is None:
+            return False
+        served = index.addresses(index.units_of(cluster))
+        claims.begin(cluster, served, self._means.now())
+        return True
+
     async def follow(self, known: CommitId) -> tuple[CommitId, frozenset[Key] | None]:
         """Fetch: where the branch is, and what is new there concerns.
 

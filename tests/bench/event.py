@@ -85,9 +85,11 @@ class Run:
         if made.result.failure is not None or made.result.settings is None:
             raise SystemExit(f"the first pass failed: {made.result.failure}")
         self.known.views = {c.view.entry.name: c.view for c in made.result.claims}
-        self._claims = Claims(made.result.settings)
-        for name, view in self.known.views.items():
-            self._claims.note(Update(cluster=name, deltas=None), view)
+        self._claims = Claims(made.result.settings, self.known.view)
+        for name in self.known.views:
+            self._claims.note(Update(cluster=name, deltas=None))
+        while self._passing.get_ready(self._claims):
+            continue
 
     async def change(self, cluster: str, index: int) -> float:
         """Another weight of one VirtualService; seconds until the remote has it."""
@@ -98,7 +100,7 @@ class Run:
             raise AssertionError("not started")
         started = time.perf_counter()
         update = Update(cluster=cluster, deltas=(Delta(old=before, new=after),))
-        keys = self._claims.note(update, self.known.views[cluster])
+        keys = self._claims.note(update)
         made = await self._passing.slice(keys, self._claims)
         seconds = time.perf_counter() - started
         if made is None or made.result.commit is None:

@@ -7,30 +7,40 @@ listed anew, or where a unit seems to be missing, the view itself is claimed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from reconciler.claim import claim
-from reconciler.claim.live import LiveClaims, Wake
+from reconciler.claim.live import LiveClaims
 from reconciler.live.agenda import Key
+from reconciler.live.patience import graces
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import ClusterObjects, ClusterView, Unknown
 from reconciler.model.units import UnitAddresses, UnitId
-from reconciler.model.updates import Delta, Update
+from reconciler.model.updates import Update
 from reconciler.settings import Settings
 
 Served = Mapping[UnitId, UnitAddresses]
 
 
-class Claims:
-    """The claims of all clusters under some settings. `view` gives a cluster as it is known now."""
+class Seen(Protocol):
+    """What is known of clusters."""
 
-    def __init__(
-        self, settings: Settings, view: Callable[[str], ClusterView | None]
-    ) -> None:
+    def view(self, cluster: str) -> ClusterView | None:
+        """One cluster as it is known now; `None` when no inventory names it."""
+
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster, which `view` has already, are still to be told."""
+
+
+class Claims:
+    """The claims of all clusters under some settings."""
+
+    def __init__(self, settings: Settings, seen: Seen) -> None:
         self.settings = settings
-        self._view = view
+        self._seen = seen
         self._kept: dict[str, LiveClaims] = {}
         self._fresh: dict[
             str, None
@@ -41,16 +51,25 @@ class Claims:
         cluster, deltas = update.cluster, update.deltas
         if deltas is None:
             self.forget(cluster)
-            view = self._view(cluster)
-            # The next changes begin from exactly what is seen while this one is taken.
-            if view is not None and not isinstance(view.objects, Unknown):
-                self._kept[cluster] = LiveClaims(view, self.settings)
-                self._fresh[cluster] = None
+        kept = self._kept.get(cluster)
+        if kept is None or deltas is None:
+            self._keep(cluster)
             return (cluster,)
-        units = self._applied(cluster, deltas)
-        if units is None or cluster in self._fresh:
+        try:
+            units = kept.apply(deltas)
+        except AssertionError:  # they do not go on from what is known here
+            self.forget(cluster)
             return (cluster,)
-        return units
+        return (cluster,) if cluster in self._fresh else units
+
+    def _keep(self, cluster: str) -> None:
+        """Begin to keep claims: the next changes go on from exactly what is seen now."""
+        view = self._seen.view(cluster)
+        if view is None or isinstance(view.objects, Unknown):
+            return
+        if not self._seen.untold(cluster):
+            self._kept[cluster] = LiveClaims(view, self.settings)
+            self._fresh[cluster] = None
 
     def forget(self, cluster: str) -> None:
         """Claim what is seen of a cluster until it is told as a whole again."""
@@ -59,7 +78,7 @@ class Claims:
 
     def units_of(self, cluster: str) -> frozenset[UnitId]:
         """All units that a cluster may ask for."""
-        view = self._view(cluster)
+        view = self._seen.view(cluster)
         if view is None or isinstance(view.objects, Unknown):
             return frozenset()
         return _listed(cluster, view.objects)
@@ -77,7 +96,7 @@ class Claims:
 
         `served` are the addresses that HEAD has of the units that are `needed`.
         """
-        view = self._view(cluster)
+        view = self._seen.view(cluster)
         if view is None:
             self.forget(cluster)
             return None
@@ -101,24 +120,18 @@ class Claims:
             del self._fresh[cluster]
             self._kept[cluster].claims(None, served, now)
 
-    def wakes(self, clusters: Iterable[str], now: datetime) -> Iterable[Wake]:
-        """When time alone may change claims of these clusters."""
+    def alarms(
+        self, clusters: Iterable[str], now: datetime
+    ) -> Iterator[tuple[Key, datetime]]:
+        """What time alone may change of the claims of these clusters, and when."""
         for cluster in clusters:
-            kept = self._kept.get(cluster)
-            wake = kept.wake(now) if kept is not None else None
-            if wake is not None:
-                yield wake
-
-    def _applied(self, cluster: str, deltas: Iterable[Delta]) -> Iterable[Key] | None:
-        """The units that changes concern; `None` when they do not go on from what is known."""
-        kept = self._kept.get(cluster)
-        if kept is None:
-            return None
-        try:
-            return kept.apply(deltas)
-        except AssertionError:
-            self.forget(cluster)
-            return None
+            kept, view = self._kept.get(cluster), self._seen.view(cluster)
+            if kept is not None and cluster not in self._fresh:
+                wake = kept.wake(now)
+                if wake is not None:
+                    yield from ((unit, wake.at) for unit in wake.units)
+            elif view is not None:
+                yield from graces((view,), self.settings.guards.grace, now)
 
 
 def _listed(cluster: str, objects: ClusterObjects | Unknown) -> frozenset[UnitId]:

@@ -35,6 +35,9 @@ class Watching(Protocol):
     def view(self, cluster: str) -> ClusterView | None:
         """One cluster as it is known now; `None` when no inventory names it."""
 
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster, which `view` has already, are still to be told."""
+
     async def look_again(self, clusters: Collection[str]) -> None:
         """List these clusters anew; afterwards `view` is what the lists said."""
 
@@ -106,6 +109,10 @@ class Lookout:
     def view(self, cluster: str) -> ClusterView | None:
         """One cluster as it is known now; `None` when no inventory names it."""
         return self._watcher.view(cluster) if self._watcher is not None else None
+
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster, which `view` has already, are still to be told."""
+        return self._watcher is not None and self._watcher.untold(cluster)
 
     def failures(self) -> tuple[InventoryFailure, ...]:
         """Inventories that cannot be read now."""

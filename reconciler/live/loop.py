@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from reconciler import metrics
@@ -28,7 +28,7 @@ from reconciler.live.lookout import Lookout
 from reconciler.live.means import Means, Orders
 from reconciler.live.noting import Notes, Taken
 from reconciler.live.passing import Made, Passing
-from reconciler.live.patience import again_at, graces
+from reconciler.live.patience import hold_ends, is_unannounced
 from reconciler.live.proving import Proofs
 from reconciler.live.syncing import Syncing
 from reconciler.live.windows import Pace
@@ -60,6 +60,7 @@ class Loop:
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
         self._notes = Notes()
         self._tips = Tips()
+        self._ends: tuple[tuple[str, datetime], ...] = ()
         self._claims: Claims | None = None
         self._tip = CommitId("")
         self._code = Exit.DONE
@@ -229,7 +230,7 @@ class Loop:
         )
         self._agenda.keep(pace)
         if self._claims is None or self._claims.settings != settings:
-            self._claims = Claims(settings, self._lookout.view)
+            self._claims = Claims(settings, self._lookout)
         if await self._lookout.follow(settings):
             self._agenda.everything(self._time())
 
@@ -253,6 +254,8 @@ class Loop:
         self._ring(concerned or (), now)
         if concerned is None or concerned:
             self._agenda.moved(now)
+        if concerned and self._passing.index is not None:
+            self._ends = tuple(hold_ends(self._passing.index.files))
 
     # Passes
 
@@ -321,37 +324,37 @@ class Loop:
         if made.subject is not None:
             self._proofs.know(made.subject, made.units)
             self._agenda.prove_soon(now)
-        self._set_alarms(made, now)
         if is_whole:
             await self._know(result, now)
+        self._set_alarms(made, now)
 
     def _set_alarms(self, made: Made, now: float) -> None:
-        """Look again by itself at what time alone may change."""
+        """Look again by itself at what time alone may change: every alarm rings only once."""
         alarms, later = self._agenda.alarms, now + self._orders.interval
-        index, settings = self._passing.index, self._lookout.settings
+        index, claims = self._passing.index, self._claims
         for unit in self._notes.tally.waiting | made.result.plan.pending:
             alarms.note(unit, later)
         for at in index.ledger.draining | index.ledger.nexts if index else ():
             owner = index.ledger.entries[at].owner if index else None
             if owner is not None:
                 alarms.note(owner.unit, later)
-        if settings is not None:
-            views = (claims.view for claims in made.result.claims)
-            today = self._means.now()
-            for cluster, at_last in graces(views, settings.guards.grace, today):
-                alarms.note(cluster, self._seconds(at_last))
-        if self._claims is not None:
-            clusters = {unit.cluster for unit in made.units or ()}
-            for wake in self._claims.wakes(clusters, self._means.now()):
-                self._ring(wake.units, self._seconds(wake.at))
+        for cluster, end in self._ends:
+            ends_at = self._seconds(end)
+            if ends_at > now and cluster == "all":
+                self._agenda.everything(ends_at)
+            elif ends_at > now:
+                alarms.note(cluster, ends_at)
+        seen = {each.view.entry.name for each in made.result.claims}
+        for key, when in claims.alarms(seen, self._means.now()) if claims else ():
+            alarms.note(key, self._seconds(when))
 
     async def _know(self, result: PassResult, now: float) -> None:
         """Everything was looked at: go on from there, under the settings of then."""
-        patience = timedelta(seconds=self._orders.interval)
-        again = again_at(result, self._means.now(), patience)
-        self._agenda.passed_whole(now, None if again is None else self._seconds(again))
+        again = now + self._orders.interval if is_unannounced(result) else None
+        self._agenda.passed_whole(now, again)
         if result.head is not None:
             self._tip = result.head.commit
+            self._ends = tuple(hold_ends(result.head.files))
             if result.commit is not None and result.commit != self._tip:
                 self._agenda.everything(now)  # somebody else's commit came upon ours
         if result.settings is not None:

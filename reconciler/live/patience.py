@@ -42,30 +42,22 @@ def waits(row: Row) -> bool:
     return row.op is Op.WITHHOLD or row.code in _PASSING
 
 
-def again_at(result: PassResult, now: datetime, patience: timedelta) -> datetime | None:
-    """When another pass over everything is worth it although nothing changes; `None`: never.
+def is_unannounced(result: PassResult) -> bool:
+    """Whether something may change the next pass over everything that nobody announces.
 
-    What nobody announces is looked at again after `patience`: a request that people close is no
-    commit, and a forge that failed does not call back.
+    A request that people close is no commit, and a forge that failed does not call back.
     """
-    head, settings = result.head, result.settings
-    if head is None or settings is None:
-        return now + patience
-    unannounced = under_review(settings) or bool(result.reviewed.failures)
-    times = [
-        *hold_ends(head.files, now),
-        *((now + patience,) if unannounced else ()),
-    ]
-    return min(times, default=None)
+    reviewed = result.settings is not None and under_review(result.settings)
+    return reviewed or bool(result.reviewed.failures)
 
 
-def hold_ends(files: Mapping[str, File], now: datetime) -> Iterator[datetime]:
-    """When holds in files end that have not ended yet."""
+def hold_ends(files: Mapping[str, File]) -> Iterator[tuple[str, datetime]]:
+    """When holds in files end, with their cluster (or `all`)."""
     for path, file in files.items():
         if path.startswith("holds/"):
             until = parse_hold(path, file.data).until
-            if until is not None and until > now:
-                yield until
+            if until is not None:
+                yield path.split("/")[1].removesuffix(".yaml"), until
 
 
 def graces(

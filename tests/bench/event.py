@@ -51,6 +51,10 @@ class Known:
         """A cluster as it is known now."""
         return self.views.get(cluster)
 
+    def untold(self, cluster: str) -> bool:
+        """Every change is told at once."""
+        return False
+
     def failures(self) -> tuple[()]:
         """No inventory failed."""
         return ()
@@ -85,7 +89,7 @@ class Run:
         if made.result.failure is not None or made.result.settings is None:
             raise SystemExit(f"the first pass failed: {made.result.failure}")
         self.known.views = {c.view.entry.name: c.view for c in made.result.claims}
-        self._claims = Claims(made.result.settings, self.known.view)
+        self._claims = Claims(made.result.settings, self.known)
         for name in self.known.views:
             self._claims.note(Update(cluster=name, deltas=None))
         while self._passing.get_ready(self._claims):

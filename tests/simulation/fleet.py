@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from reconciler.model.clusters import (
     ClusterView,
+    Node,
     Service,
     Snapshot,
     Unknown,
@@ -53,6 +54,7 @@ class Cluster:
     name: str
     services: dict[str, Service]
     objects: dict[str, VirtualService] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=lambda: {"n1": node("n1")})
     sky: list[tuple[float, Sky]] = field(default_factory=lambda: [(0.0, Sky.CLEAR)])
 
     def truth(self) -> ClusterView:
@@ -60,7 +62,7 @@ class Cluster:
         return view(
             *(self.objects[name] for name in names),
             *(self.services[name] for name in sorted(self.services)),
-            node("n1"),
+            *(self.nodes[name] for name in sorted(self.nodes)),
             cluster=self.name,
         )
 
@@ -72,7 +74,7 @@ class Fleet:
         self.clusters: dict[str, Cluster] = {}
         self.lives: dict[UnitId, Life] = {}
         self.lists: int = 0
-        self._watchers: list[FleetWatcher] = []
+        self.watchers: list[FleetWatcher] = []
 
     def add(self, name: str, exposures: int) -> None:
         """A cluster with so many exposures, before anybody watches."""
@@ -89,7 +91,7 @@ class Fleet:
     def watch(self) -> FleetWatcher:
         """Somebody who watches all clusters."""
         watcher = FleetWatcher(self)
-        self._watchers.append(watcher)
+        self.watchers.append(watcher)
         return watcher
 
     def sky(self, cluster: str, at: float | None = None) -> Sky:
@@ -117,15 +119,22 @@ class Fleet:
         old = place.objects.get(name)
         self._set(place, name, new, _time())
         if self.sky(cluster) is Sky.CLEAR:
-            changes = {("VirtualService", name): Delta(old=old, new=new)}
-            for watcher in self._watchers:
-                watcher.tell(cluster, changes)
+            self._tell(cluster, {("VirtualService", name): Delta(old=old, new=new)})
+
+    def node(self, cluster: str, new: Node) -> None:
+        """Another node, or another state of one, in a cluster that answers."""
+        nodes = self.clusters[cluster].nodes
+        old, nodes[new.name] = nodes.get(new.name), new
+        self._tell(cluster, {("Node", new.name): Delta(old=old, new=new)})
 
     def turn(self, cluster: str, sky: Sky) -> None:
         """Let a cluster answer otherwise from now on."""
         self.clusters[cluster].sky.append((_time(), sky))
-        for watcher in self._watchers:
-            watcher.tell(cluster, None)
+        self._tell(cluster, None)
+
+    def _tell(self, cluster: str, changes: Changes | None) -> None:
+        for watcher in self.watchers:
+            watcher.tell(cluster, changes)
 
     def _set(
         self, cluster: Cluster, name: str, new: VirtualService | None, at: float
@@ -146,6 +155,8 @@ class FleetWatcher:
         self.updates = Updates(Pace())
         self._fleet = fleet
         self._views = {name: fleet.seen(name) for name in sorted(fleet.clusters)}
+        for name in self._views:
+            self.updates.whole(name)
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -161,6 +172,10 @@ class FleetWatcher:
     def view(self, cluster: str) -> ClusterView | None:
         """One cluster as it is known now."""
         return self._views.get(cluster)
+
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster are still to be told."""
+        return self.updates.untold(cluster)
 
     async def look_again(self, clusters: Collection[str]) -> None:
         """List clusters anew."""

@@ -96,6 +96,8 @@ def on_stage(request: pytest.FixtureRequest, tmp_path: Path, made: Made) -> Stor
         stage = InMemory()
         task = asyncio.create_task(stage.watcher.run())
         await stage.watcher.settled()
+        while not stage.watcher.updates.empty():
+            stage.watcher.updates.get_nowait()
         yield stage
         task.cancel()
         with suppress(asyncio.CancelledError):

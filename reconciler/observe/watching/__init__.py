@@ -103,6 +103,10 @@ class Watcher:
         self.snapshot()
         return (self._views or {}).get(cluster)
 
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster, which are seen already, are still to be told."""
+        return self._world.updates.untold(cluster)
+
     async def look_again(self, clusters: Collection[str]) -> None:
         """List these clusters anew; afterwards `view` is what the lists said, or why not."""
         names = frozenset(clusters)

@@ -49,6 +49,10 @@ class Updates(asyncio.Queue[Update]):
         else:
             self._whole(cluster)
 
+    def untold(self, cluster: str) -> bool:
+        """Whether changes of a cluster, which are seen already, are still to be told."""
+        return cluster in self._pending
+
     def changed(self, cluster: str, changes: Changes) -> None:
         """Objects of a cluster changed."""
         loop = asyncio.get_running_loop()

@@ -1,0 +1,226 @@
+"""What `run` does when, in simulated time: windows, second looks, alarms, failures."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reconciler.errors import Exit
+from reconciler.model.updates import Delta
+from tests.builders import node
+from tests.simulation.clock import now
+from tests.simulation.fleet import FleetWatcher, Sky, exposed
+from tests.simulation.rig import Rig, made, missed, time
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def test_a_change_is_pushed_when_it_has_rested(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(20)
+
+    rig.play(story)
+    assert rig.pushed("c1", "vs0")[1:] == [(32, "M")]
+    assert rig.ended is Exit.DONE
+
+
+def test_changes_within_a_window_are_one_push(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        for version in (1, 2, 3):
+            rig.fleet.apply("c1", "vs0", exposed("vs0", version))
+            await asyncio.sleep(1)
+        rig.fleet.apply("c2", "vs1", exposed("vs1", 1))
+        await asyncio.sleep(20)
+
+    rig.play(story)
+    assert rig.pushed("c1", "vs0")[1:] == [(34, "M")]
+    assert rig.pushed("c2", "vs1")[1:] == [(36, "M")]  # its own window, its own push
+
+
+def test_what_never_rests_delays_nothing_else_of_its_cluster(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        for second in range(40):
+            rig.fleet.apply("c1", "vs0", exposed("vs0", second + 1))
+            if second == 5:
+                rig.fleet.apply("c1", "vs1", exposed("vs1", 1))
+            await asyncio.sleep(1)
+
+    rig.play(story)
+    noisy = [at for at, _ in rig.pushed("c1", "vs0")[1:]]
+    assert rig.pushed("c1", "vs1")[1:] == [(37, "M")]
+    assert noisy == [45, 61]
+
+
+def test_what_is_gone_is_removed_after_another_list_and_steady_state_lists_nothing(
+    rig: Rig,
+) -> None:
+    async def story(rig: Rig) -> None:
+        await asyncio.sleep(600)
+        assert rig.fleet.lists == 0
+        rig.fleet.apply("c1", "vs0", None)
+        await asyncio.sleep(59)
+        assert rig.fleet.lists == 0
+        await asyncio.sleep(20)
+        assert rig.fleet.lists == 1
+
+    rig.play(story)
+    ((at, status),) = rig.pushed("c1", "vs0")[1:]
+    assert status == "D"
+    assert 630 + 60 < at < 630 + 70
+
+
+def test_what_comes_back_before_the_second_look_stays(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        rig.fleet.turn("c1", Sky.EMPTY)
+        await asyncio.sleep(50)
+        rig.fleet.turn("c1", Sky.CLEAR)
+        await asyncio.sleep(200)
+        assert rig.fleet.lists == 0
+
+    rig.play(story)
+    assert [rig.pushed("c1", f"vs{index}")[1:] for index in range(3)] == [[], [], []]
+
+
+def test_a_cluster_that_cannot_be_read_the_second_time_keeps_everything(
+    rig: Rig,
+) -> None:
+    async def story(rig: Rig) -> None:
+        rig.fleet.apply("c1", "vs0", None)
+        await asyncio.sleep(30)
+        rig.fleet.turn("c1", Sky.DARK)
+        await asyncio.sleep(300)
+        assert rig.pushed("c1", "vs0")[1:] == []
+        rig.fleet.turn("c1", Sky.CLEAR)
+        await asyncio.sleep(120)
+
+    rig.play(story)
+    ((at, status),) = rig.pushed("c1", "vs0")[1:]
+    assert (at > 360, status) == (True, "D")
+
+
+def test_a_refused_push_is_tried_again_ever_later_and_nothing_is_lost(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        tries = rig.root / "tries"
+        rig.place.hook("pre-receive", f"echo >> {tries}\ntest -e {rig.root}/open")
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(400)
+        rig.fleet.apply("c1", "vs1", exposed("vs1", 1))
+        await asyncio.sleep(200)
+        assert 5 < len(tries.read_text()) < 20
+        (rig.root / "open").touch()
+        await asyncio.sleep(61)
+
+    rig.play(story)
+    assert len(rig.pushed("c1", "vs0")) == 2
+    assert len(rig.pushed("c1", "vs1")) == 2
+
+
+def test_a_pass_over_everything_once_an_hour_finds_nothing(rig: Rig) -> None:
+    before = (made("whole"), missed())
+
+    async def story(rig: Rig) -> None:
+        for version in range(1, 6):
+            rig.fleet.apply("c1", "vs0", exposed("vs0", version))
+            await asyncio.sleep(800)
+
+    rig.play(story)
+    assert made("whole") - before[0] == 2
+    assert missed() == before[1]
+
+
+def test_a_change_that_nobody_told_is_found_within_the_hour_and_said(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = missed()
+
+    async def story(rig: Rig) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(FleetWatcher, "tell", _says_nothing)
+            rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(3000)
+        assert len(rig.pushed("c1", "vs0")) == 1
+        await asyncio.sleep(700)
+
+    rig.play(story)
+    assert len(rig.pushed("c1", "vs0")) == 2
+    assert missed() == before + 1
+
+
+def _says_nothing(self: FleetWatcher, cluster: str, changes: object) -> None:
+    self._views[cluster] = self._fleet.seen(cluster)
+
+
+def test_a_port_is_given_when_its_quarantine_is_over(tmp_path: Path) -> None:
+    rig = Rig(tmp_path, release={"quarantine": "10m"}, guards={"grace": "0s"})
+
+    async def story(rig: Rig) -> None:
+        path = "manifests/public/c1/shop/vs-vs0.yaml"
+        port = rig.show(path).splitlines()[0].split(":")[1].split()[0]
+        rig.fleet.apply("c1", "vs0", None)
+        await asyncio.sleep(30)
+        assert path not in rig.files()
+        heir = exposed("heir", 1)
+        wanted = {**heir.annotations, "wharfinger.dev/request-port": port}
+        rig.fleet.apply("c2", "heir", replace(heir, annotations=wanted))
+        await asyncio.sleep(500)
+        assert rig.pushed("c2", "heir") == []
+        await asyncio.sleep(200)
+
+    rig.play(story)
+    ((at, status),) = rig.pushed("c2", "heir")
+    assert status == "A"
+    assert 630 < at < 670
+
+
+def test_a_hold_ends_at_its_time(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        hold = 'reason: freeze\nuntil: "2026-03-02T08:20:00Z"\n'
+        rig.place.commits("holds/c1/shop/vs0.yaml", hold, "Freeze")
+        await asyncio.sleep(60)
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(1080)
+        assert rig.pushed("c1", "vs0")[1:] == []
+        await asyncio.sleep(120)
+
+    rig.play(story)
+    ((at, _),) = rig.pushed("c1", "vs0")[1:]
+    assert 1200 <= at < 1220
+
+
+def test_addresses_leave_a_node_that_stays_unready(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        path = "manifests/public/c1/shop/vs-vs0.endpoints.yaml"
+        rig.fleet.node("c1", node("n2", "10.20.0.2"))
+        await asyncio.sleep(30)
+        assert "10.20.0.2" in rig.show(path)
+        rig.fleet.node("c1", node("n2", "10.20.0.2", ready=False, since=now()))
+        began = time()
+        await asyncio.sleep(50)
+        assert "10.20.0.2" in rig.show(path)
+        await asyncio.sleep(40)
+        assert "10.20.0.2" not in rig.show(path)
+        assert time() - began < 100
+
+    rig.play(story)
+
+
+def test_deltas_that_do_not_fit_mean_a_look_at_the_cluster(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        stranger = exposed("stranger", 1)
+        for watcher in rig.fleet.watchers:
+            key = ("VirtualService", "stranger")
+            watcher.updates.changed("c1", {key: Delta(old=stranger, new=None)})
+        rig.fleet.apply("c1", "vs1", exposed("vs1", 1))
+        await asyncio.sleep(30)
+        rig.fleet.apply("c1", "vs2", exposed("vs2", 1))
+        await asyncio.sleep(30)
+
+    rig.play(story)
+    assert [len(rig.pushed("c1", f"vs{index}")) for index in range(3)] == [1, 2, 2]

@@ -44,7 +44,7 @@ from tests.stack.workloads import ask
 
 QUIET = 2.0
 ENGINE_INTERVAL = 180
-PATIENCE = 300.0
+PATIENCE = 900.0
 STEPS = ("commit", "asked", "applied", "served", "told")
 # A policy that comes after its route changes a cluster that Envoy has; it then waits for endpoints
 # that Envoy Gateway does not send again, and takes no other cluster for 15 s. Neither of the two
@@ -294,7 +294,7 @@ class Places:
         argocd.trust(f"{self._forge.url}/", self._forge.owner)
         return argocd
 
-    def measure(self, routes: int, repeat: int, interval: str) -> Found:
+    def measure(self, routes: int, repeat: int) -> Found:
         """Serve so many routes, then add some more, one after the other."""
         name, node = f"bench{routes}", take_address()
         namespace = self._hub.namespace(f"bench-{routes}")
@@ -324,7 +324,7 @@ class Places:
             where = self._controller.address(name, namespace)
             bench = Bench(road=road, where=where, node_port=shared.port)
             bench._until(lambda: answers(where, bench._port("old0")) == "shared")
-            with self._patient(road), running(road, "--interval", interval):
+            with self._patient(road), running(road):
                 return self._repeat(bench, routes, repeat)
 
     def _applied(self, road: Road) -> None:
@@ -361,9 +361,9 @@ class Places:
         return Found(routes=routes, ours=tuple(ours[1:]), theirs=tuple(theirs[1:]))
 
 
-def report(found: Sequence[Found]) -> str:
-    """The ratios, then where the time goes."""
-    rows = [
+def rows(found: Sequence[Found]) -> list[Ratio]:
+    """What is asked of us: the first byte, without the quiet window, beside the peer's."""
+    return [
         Ratio(
             what=f"annotation to first byte, {each.routes} routes, less {QUIET:g} s quiet",
             peer="kubectl apply of the same manifests",
@@ -374,6 +374,10 @@ def report(found: Sequence[Found]) -> str:
         )
         for each in found
     ]
+
+
+def steps(found: Sequence[Found]) -> str:
+    """Where the time goes, as a Markdown table."""
     head = ("routes", *STEPS, "by hand")
     lines = [head, tuple("---" for _ in head)]
     for each in found:
@@ -381,29 +385,31 @@ def report(found: Sequence[Found]) -> str:
         cells = ["-" if at is None else f"{at:.2f}" for at in medians]
         cells += [f"{statistics.median(each.theirs):.2f}"]
         lines.append((str(each.routes), *cells))
-    steps = "\n".join(f"| {' | '.join(each)} |" for each in lines)
-    return f"{table(rows)}\n\nSeconds after the annotation (medians):\n\n{steps}"
+    return "\n".join(f"| {' | '.join(each)} |" for each in lines)
+
+
+def measured(
+    routes: Sequence[int] = (1, 500), repeat: int = 3, engine: str = "argocd"
+) -> Iterator[Found]:
+    """Both sides with so many routes each, on one stack, one after the other."""
+    with tempfile.TemporaryDirectory() as folder, Stack() as stack:
+        places = Places(stack, engine, Path(folder))
+        yield from (places.measure(each, repeat) for each in routes)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--routes", type=int, nargs="+", default=[1, 500])
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--engine", choices=["argocd", "flux"], default="argocd")
-    parser.add_argument("--interval", default="15")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, Stack() as stack:
-        places = Places(stack, asked.engine, Path(folder))
-        found = [
-            places.measure(routes, asked.repeat, asked.interval)
-            for routes in asked.routes
-        ]
-    for each in found:
-        for timing in each.ours:
-            print(each.routes, timing)
-        print(each.routes, "by hand", each.theirs)
-    print(f"{machine()}\n\n{report(found)}")
+    found: list[Found] = []
+    print(machine())
+    for each in measured(asked.routes, asked.repeat, asked.engine):
+        found.append(each)
+        print(f"\n{table(rows(found))}\n", flush=True)
+        print(f"Seconds after the annotation (medians):\n\n{steps(found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from pathlib import Path
 class Look:
     """A fingerprint, and when something in the folder was changed last, in nanoseconds.
 
-    What was changed a moment ago can be changed again within the same tick of the clock.
+    What was changed a moment ago can be changed again within the same tick of the clock. The
+    time is the kernel's own: a file's modification time is whatever somebody set.
     """
 
     print: str
@@ -58,4 +59,4 @@ def _status(entry: os.DirEntry[bytes]) -> tuple[bytes, int]:
     except OSError as exc:
         return b"unreadable %d" % (exc.errno or 0), 0
     said = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
-    return b"%d %d %d %d" % said, max(said[:2])
+    return b"%d %d %d %d" % said, status.st_ctime_ns

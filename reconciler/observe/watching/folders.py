@@ -66,25 +66,22 @@ class DirectoryWatch:
 
     async def look_again(self, names: frozenset[str]) -> None:
         """Read the folders of these clusters anew."""
-        folders = {
-            folder: each
-            for folder, each in self._folders.items()
-            if each.view.entry.name not in names
-        }
-        if len(folders) != len(self._folders):
-            await self._look(forget=self._folders.keys() - folders.keys())
+        async with self._looking:
+            for folder, each in list(self._folders.items()):
+                if each.view.entry.name in names:
+                    await self._folder(folder, anew=True)
 
     async def run(self) -> None:
         """Look until cancelled."""
         loop, pace = asyncio.get_running_loop(), self._world.pace
         while True:
             began = loop.time()
-            await self._look(forget=frozenset())
+            await self._look()
             self._settled.set()
             took = loop.time() - began
             await asyncio.sleep(max(pace.folders, took * SHARE))
 
-    async def _look(self, *, forget: frozenset[str] | set[str]) -> None:
+    async def _look(self) -> None:
         async with self._looking:
             names = await self._hands.do(partial(_names, self._root))
             if isinstance(names, Unknown):
@@ -95,9 +92,10 @@ class DirectoryWatch:
                 self._tell_all()
             for name in [each for each in self._folders if each not in names]:
                 self._gone(name)
-            for name in names:
+            stale = partial(_stale, self._root, names, dict(self._folders))
+            for name in await self._hands.do(stale):
                 if self._only is None or self._name(name) in self._only:
-                    await self._folder(name, anew=name in forget)
+                    await self._folder(name, anew=False)
 
     async def _folder(self, name: str, *, anew: bool) -> None:
         before = None if anew else self._folders.get(name)
@@ -177,6 +175,15 @@ def _difference(old: ClusterView | None, new: ClusterView) -> Changes | None:
     if isinstance(old.objects, Unknown) or isinstance(new.objects, Unknown):
         return None
     return difference(old.objects, new.objects)
+
+
+def _stale(root: Path, names: list[str], known: dict[str, _Folder]) -> list[str]:
+    """Those that are not as they were read (runs in the thread)."""
+    return [
+        name
+        for name in names
+        if name not in known or known[name].print != look(root / name).print
+    ]
 
 
 def _names(root: Path) -> list[str] | Unknown:

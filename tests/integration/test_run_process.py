@@ -142,3 +142,36 @@ def test_run_gives_the_code_of_the_last_of_its_passes(place: Ingress) -> None:
     (place.clusters / "eu1" / "node.yaml").write_text("kind: {")
 
     assert place.run("run", "--passes", "1").code == 3
+
+
+def test_run_that_is_told_to_stop_finishes_the_push_that_runs(place: Ingress) -> None:
+    with running(place) as process:
+        until(lambda: has(place, "orders"))
+        begun, hook = place.root / "begun", place.remote / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\ntouch {begun}\nsleep 2\n")
+        hook.chmod(0o755)
+        place.expose("eu1", "carts")
+        until(begun.exists)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=30) == 0
+    assert has(place, "carts")
+    assert (place.root / "run.log").read_text().count("commit pushed") == 2
+
+
+def test_run_that_is_told_to_stop_waits_no_longer_than_its_last_words(
+    place: Ingress,
+) -> None:
+    with running(place) as process:
+        until(lambda: has(place, "orders"))
+        begun, hook = place.root / "begun", place.remote / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\ntouch {begun}\nexec sleep 40\n")
+        hook.chmod(0o755)
+        place.expose("eu1", "carts")
+        until(begun.exists)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=30) == 0
+    assert "a pass did not end in time" in (place.root / "run.log").read_text()

@@ -88,7 +88,7 @@ def pushes(hour: Hour) -> list[float]:
 def crowded_pushes(hour: Hour) -> Iterator[str]:
     """Pushes that are less than a quiet window apart."""
     for before, after in itertools.pairwise(pushes(hour)):
-        if after - before < QUIET - SLACK:
+        if after - before < QUIET:
             yield f"pushes at {before:g} and {after:g} s"
 
 

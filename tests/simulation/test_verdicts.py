@@ -1,0 +1,43 @@
+"""The verdicts can say no: without the guards the hour goes wrong, and they see it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.simulation import churn, verdicts
+from tests.simulation.churn import Churn, Hour, Size
+from tests.simulation.clock import simulate
+
+TINY = Size(clusters=20, exposures=2, minutes=3, flapping=0.2)
+RECKLESS = {"confirmations": 1, "grace": "0s", "deletions": {"percent": 100}}
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def played(**settings: Any) -> Hour:
+        monkeypatch.setattr(churn, "SETTINGS", {**churn.SETTINGS, **settings})
+        return simulate(Churn(tmp_path, TINY).play)
+
+    return played
+
+
+def test_one_look_deletes_what_is_there(play: Any) -> None:
+    hour = play(guards=RECKLESS)
+
+    assert list(verdicts.wrong_deletions(hour))
+    assert list(verdicts.touched_in_the_dark(hour))
+
+
+def test_without_a_window_pushes_are_crowded(play: Any) -> None:
+    hour = play(watch={"quiet": "0s", "longest": "0s"})
+
+    assert list(verdicts.crowded_pushes(hour))
+
+
+def test_long_windows_are_late(play: Any) -> None:
+    hour = play(watch={"quiet": "30s", "longest": "60s"})
+
+    assert list(verdicts.late(hour))

@@ -63,12 +63,17 @@ def locate(wish: Wish, pools: Pools, head: UnitAddresses | None) -> Found:
     )
 
 
-def follow(head: UnitAddresses, pools: Pools) -> UnitAddresses:
+def follow(
+    head: UnitAddresses, pools: Pools, wanted: UnitAddresses | None
+) -> UnitAddresses:
     """Addresses of what HEAD serves, the wish untouched.
 
     A destination that is gone has none left; what may not be followed (a forbidden address, a
-    mix of IPs and names) stays as it is, since the rejected wish changes nothing.
+    mix of IPs and names) stays as it is, since the rejected wish changes nothing. `wanted` are
+    those that `locate` found against the same HEAD: mostly the same, as the wish is served.
     """
+    if wanted is not None and _leads(wanted) == _leads(head):
+        return replace(head, routes=wanted.routes)
     previous = served(head)
     routes = []
     for route in head.routes:
@@ -83,6 +88,14 @@ def follow(head: UnitAddresses, pools: Pools) -> UnitAddresses:
         else:
             routes.append(replace(route, located=tuple(located)))
     return replace(head, routes=tuple(routes))
+
+
+def _leads(addresses: UnitAddresses) -> list[tuple[str, list[Destination]]]:
+    """Where the routes lead, whatever its addresses are right now."""
+    return [
+        (route.name, [each.destination for each in route.located])
+        for route in addresses.routes
+    ]
 
 
 def served(head: UnitAddresses | None) -> Previous:
@@ -106,9 +119,14 @@ def _located(
     port = pools.port(destination)
     if not 0 < port < 65536:
         return Located(destination=destination)
-    same = (replace(each, port=0) for each in before if each.port == port)
-    chosen = choose(same, pool, salt)
-    found = tuple(replace(each, port=port) for each in chosen)
+    same = {(each.host, each.is_ip): each for each in before if each.port == port}
+    exist = (Address(host=host, port=0, is_ip=is_ip) for host, is_ip in same)
+    chosen = choose(exist, pool, salt)
+    found = tuple(
+        same.get((each.host, each.is_ip))
+        or Address(host=each.host, port=port, is_ip=each.is_ip)
+        for each in chosen
+    )
     return Located(destination=destination, addresses=found)
 
 

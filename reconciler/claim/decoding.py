@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.claim.addresses import follow, locate
@@ -57,11 +57,15 @@ class Decoder:
             left_out=found.left_out,
         )
 
-    def followed(self, unit: UnitId) -> Iterator[UnitAddresses]:
-        """The addresses of what HEAD serves of a unit, if it does."""
+    def followed(
+        self, unit: UnitId, outcome: Wanted | Rejection | None
+    ) -> UnitAddresses | None:
+        """The addresses of what HEAD serves of a unit; `None` when it serves nothing of it."""
         served = self.head.get(unit)
-        if served is not None:
-            yield follow(served, self.pools)
+        if served is None:
+            return None
+        wanted = outcome.addresses if isinstance(outcome, Wanted) else None
+        return follow(served, self.pools, wanted)
 
     def _check_gateway(self, gateway: str) -> None:
         if not gateway:

@@ -32,11 +32,11 @@ def destinations(
 
 def find_port(service: Service, number: int) -> ServicePort | None:
     """The TCP port of a Service by number; a number that is no port finds nothing."""
-    same = (each for each in service.ports if each.port == number)
-    tcp = (
-        each for each in same if each.protocol == "TCP" and is_whole(number, 1, 65535)
-    )
-    return next(tcp, None)
+    if is_whole(number, 1, 65535):
+        for each in service.ports:
+            if each.port == number and each.protocol == "TCP":
+                return each
+    return None
 
 
 def _destination(
@@ -80,11 +80,9 @@ def _check_service(service: Service, name: str, where: str) -> None:
 
 
 def _port(service: Service, name: str, target: Target) -> ServicePort:
-    proper = [each.port for each in service.ports if is_whole(each.port, 1, 65535)]
-    known = ", ".join(map(str, proper[:8])) or "none"
     if not target.port:
         if len(service.ports) != 1:
-            what = f"is needed, because Service {name} has not exactly one port (it has {known})"
+            what = f"is needed, because Service {name} has not exactly one port (it has {_known(service)})"
             raise Refused(Code.INVALID_DESTINATION, f"{target.where}.port.number", what)
         number = service.ports[0].port
     else:
@@ -95,8 +93,13 @@ def _port(service: Service, name: str, target: Target) -> ServicePort:
     if any(each.port == number for each in service.ports):
         what = f"port {quoted(number)} of Service {name} is no TCP port"
         raise Refused(Code.SERVICE_UNSUPPORTED, f"{target.where}.port.number", what)
-    what = f"Service {name} has no port {quoted(number)}; it has {known}"
+    what = f"Service {name} has no port {quoted(number)}; it has {_known(service)}"
     raise Refused(Code.INVALID_DESTINATION, f"{target.where}.port.number", what)
+
+
+def _known(service: Service) -> str:
+    proper = [each.port for each in service.ports if is_whole(each.port, 1, 65535)]
+    return ", ".join(map(str, proper[:8])) or "none"
 
 
 def _backend(service: Service, name: str, wanted: str, where: str) -> Backend:

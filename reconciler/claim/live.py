@@ -7,7 +7,7 @@ whose files were touched anew. One thread at a time: nothing here is locked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,7 +17,14 @@ from reconciler.claim.decoding import Decoder, asks, is_elsewhere, judged
 from reconciler.claim.index import NODES, Index, read_as, source_name
 from reconciler.claim.pools import Pools, left_of_grace
 from reconciler.claim.readers import Readers
-from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Source
+from reconciler.model.claims import (
+    ApiClaim,
+    Claim,
+    ClusterClaims,
+    Rejection,
+    Source,
+    Wanted,
+)
 from reconciler.model.clusters import (
     ClusterObjects,
     ClusterView,
@@ -87,22 +94,11 @@ class LiveClaims:
         has them.
         """
         cluster = self._entry.name
-        found = _Found()
         decoder = self._decoder(head, now)
+        found = _Found(settings=self._settings, head=head, decoder=decoder)
         for unit in self._ordered(units, head):
-            listed = self._index.sources.get((unit.namespace, unit.name))
-            if listed:
-                source = _source(unit, listed[0])
-                if all(is_elsewhere(each, self._settings) for each in listed):
-                    found.elsewhere.append(unit)
-                elif any(asks(each, unit in head) for each in listed):
-                    outcome = judged(unit, listed, decoder)
-                    claim = Claim(unit=unit, source=source, outcome=outcome)
-                    found.claims.append(claim)
-                else:
-                    found.unexposed.append(source)
+            found.add(unit, self._index.sources.get((unit.namespace, unit.name)))
             if decoder is not None:
-                found.follow.extend(decoder.followed(unit))
                 self._readers.put(unit, decoder.pools.reads_taken())
         api = claim_api(self._entry, self._settings, head.get(UnitId(cluster=cluster)))
         return found.claimed(self._shown, api)
@@ -171,14 +167,39 @@ class LiveClaims:
                 return self._readers.of(read_as(value))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Found:
     """What was found of units so far, in their order."""
 
+    settings: Settings
+    head: Mapping[UnitId, UnitAddresses]
+    decoder: Decoder | None
     claims: list[Claim] = field(default_factory=list)
     unexposed: list[Source] = field(default_factory=list)
     elsewhere: list[UnitId] = field(default_factory=list)
     follow: list[UnitAddresses] = field(default_factory=list)
+
+    def add(self, unit: UnitId, listed: Sequence[VirtualService]) -> None:
+        """One unit more, with all that is listed under its name."""
+        outcome = self._judged(unit, listed) if listed else None
+        if self.decoder is not None:
+            follow = self.decoder.followed(unit, outcome)
+            if follow is not None:
+                self.follow.append(follow)
+
+    def _judged(
+        self, unit: UnitId, listed: Sequence[VirtualService]
+    ) -> Wanted | Rejection | None:
+        if all(is_elsewhere(each, self.settings) for each in listed):
+            self.elsewhere.append(unit)
+            return None
+        source = _source(unit, listed[0])
+        if not any(asks(each, unit in self.head) for each in listed):
+            self.unexposed.append(source)
+            return None
+        outcome = judged(unit, listed, self.decoder)
+        self.claims.append(Claim(unit=unit, source=source, outcome=outcome))
+        return outcome
 
     def claimed(
         self, view: ClusterView, api: ApiClaim | Rejection | None

@@ -25,7 +25,7 @@ NOTHING = Pool(members={}, ready=())
 _Key = tuple[str, str, int, str, str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Pools:
     """Pools of one cluster. They are the same for all units, so each is made once.
 
@@ -67,10 +67,9 @@ class Pools:
             )
         return made
 
-    def reads_taken(self) -> frozenset[Key]:
+    def reads_taken(self) -> set[Key]:
         """What was read since this was asked last."""
-        taken = frozenset(self.reads)
-        self.reads.clear()
+        taken, self.reads = self.reads, set()
         return taken
 
     def port(self, destination: Destination) -> int:
@@ -214,18 +213,19 @@ def left_of_grace(node: Node, now: datetime, grace: timedelta) -> timedelta | No
     return grace - (now - node.ready_since)
 
 
-def _reads(destination: Destination, local: bool) -> Iterator[Key]:
-    name = (destination.namespace, destination.service)
-    yield (Kind.SERVICE, *name)
+def _reads(destination: Destination, local: bool) -> tuple[Key, ...]:
+    namespace, name = destination.namespace, destination.service
+    service: Key = (Kind.SERVICE, namespace, name)
+    slices: Key = (Kind.SLICES, namespace, name)
     match destination.backend:
         case Backend.NODE_PORT:
-            yield NODES
-            if local:
-                yield (Kind.SLICES, *name)
+            return (service, NODES, slices) if local else (service, NODES)
+        case Backend.POD if destination.subset:
+            return (service, slices, (Kind.RULES, namespace, name))
         case Backend.POD:
-            yield (Kind.SLICES, *name)
-            if destination.subset:
-                yield (Kind.RULES, *name)
+            return (service, slices)
+        case _:
+            return (service,)
 
 
 def _slice_port(each: EndpointSlice, port: str) -> int:

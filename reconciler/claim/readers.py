@@ -12,7 +12,7 @@ class Readers:
     """What the claim of each unit has read, both ways."""
 
     def __init__(self) -> None:
-        self._reads: dict[UnitId, frozenset[Key]] = {}
+        self._reads: dict[UnitId, tuple[Key, ...]] = {}
         self._readers: dict[Key, set[UnitId]] = {}
 
     def of(self, key: Key) -> Set[UnitId]:
@@ -21,17 +21,15 @@ class Readers:
 
     def put(self, unit: UnitId, keys: Set[Key]) -> None:
         """The unit reads these, and nothing else any more."""
-        before = self._reads.get(unit, frozenset())
-        if keys == before:
-            return
-        for key in before - keys:
-            self._forget(unit, key)
-        for key in keys - before:
-            self._readers.setdefault(key, set()).add(unit)
+        before = self._reads.pop(unit, ())
+        for key in before:
+            if key not in keys:
+                self._forget(unit, key)
+        for key in keys:
+            if key not in before:
+                self._readers.setdefault(key, set()).add(unit)
         if keys:
-            self._reads[unit] = frozenset(keys)
-        else:
-            del self._reads[unit]
+            self._reads[unit] = tuple(keys)
 
     def _forget(self, unit: UnitId, key: Key) -> None:
         units = self._readers[key]

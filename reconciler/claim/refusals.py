@@ -46,7 +46,7 @@ def items(value: object, where: str) -> list[object]:
 
 def fields(value: object, where: str) -> Mapping[object, object]:
     """An untrusted value that must be an object."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise Refused(Code.MALFORMED_OBJECT, where, "expected an object")
     return value
 

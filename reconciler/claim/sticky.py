@@ -14,12 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 
 from reconciler.model.units import Address
 from reconciler.names import short_hash
 
 ENOUGH = 8
 MAX_ADDRESSES = 256
+
+_ORDER = attrgetter(
+    "host", "port", "is_ip"
+)  # as addresses compare, without asking them
 
 
 class Standing(Enum):
@@ -55,8 +60,12 @@ def pool(
         known = members.get(address)
         if known is None or _RANK[standing] < _RANK[known]:
             members[address] = standing
-    ready = tuple(sorted(each for each in members if members[each] is Standing.READY))
-    return Pool(members=members, ready=ready, left_out=tuple(sorted(left_out)))
+    ready = [each for each in members if members[each] is Standing.READY]
+    return Pool(
+        members=members,
+        ready=tuple(sorted(ready, key=_ORDER)),
+        left_out=tuple(sorted(left_out)),
+    )
 
 
 def choose(
@@ -70,10 +79,13 @@ def choose(
     if not among.ready and Standing.SPARE not in map(members.get, kept):
         kept = exist
     if len(kept) < wanted:
-        fresh = (address for address in among.ready if address not in kept)
-        ranked = sorted(fresh, key=lambda each: _rank(each, salt))
-        kept.update(ranked[: wanted - len(kept)])
-    return tuple(sorted(kept)[:MAX_ADDRESSES])
+        fresh = [address for address in among.ready if address not in kept]
+        if len(fresh) > wanted - len(
+            kept
+        ):  # a hash for each is worth it to choose only
+            fresh.sort(key=lambda each: _rank(each, salt))
+        kept.update(fresh[: wanted - len(kept)])
+    return tuple(sorted(kept, key=_ORDER)[:MAX_ADDRESSES])
 
 
 def _rank(address: Address, salt: tuple[str, ...]) -> tuple[str, Address]:

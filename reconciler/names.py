@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from reconciler.model.units import UnitId
 
@@ -35,8 +36,23 @@ def is_cluster_name(text: str) -> bool:
 
 def short_hash(*parts: str, length: int = 10) -> str:
     """Hex digits of a hash over parts; length-prefixed, so that no two part lists meet."""
-    joined = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(joined.encode()).hexdigest()[:length]
+    return hashlib.sha256(_joined(parts)).hexdigest()[:length]
+
+
+def short_hashes(*parts: str, length: int = 10) -> Callable[[str], str]:
+    """`short_hash` of these parts and one more: for many that begin alike."""
+    start = hashlib.sha256(_joined(parts))
+
+    def one_more(part: str) -> str:
+        found = start.copy()
+        found.update(_joined((part,)))
+        return found.hexdigest()[:length]
+
+    return one_more
+
+
+def _joined(parts: tuple[str, ...]) -> bytes:
+    return "".join(f"{len(part)}:{part}" for part in parts).encode()
 
 
 def unit_named(text: str) -> UnitId | None:

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reconciler.claim.refusals import Refused, did_you_mean, quoted
 from reconciler.codes import Code
@@ -34,6 +35,8 @@ INPUT = frozenset(
 WRITTEN = frozenset(
     {"state", "message", "host", "port", "endpoints", "commit", "observed-generation"}
 )
+_KNOWN = frozenset(PREFIX + name for name in INPUT | WRITTEN)
+_KEYS = tuple((PREFIX + name, name) for name in sorted(INPUT))
 BACKENDS = ("auto", "node-port", "load-balancer", "pod")
 
 MAX_BYTES = 4096
@@ -71,22 +74,30 @@ def is_written_back(annotations: Mapping[str, str]) -> bool:
 
 def check_keys(annotations: Mapping[str, str]) -> None:
     """Raises Refused for a key under our prefix that means nothing."""
-    for key in sorted(key for key in annotations if key.startswith(PREFIX)):
-        name = key.removeprefix(PREFIX)
-        if name not in INPUT and name not in WRITTEN:
-            near = did_you_mean(name, INPUT, PREFIX)
-            what = f"there is no such annotation{near}"
-            raise Refused(Code.INVALID_ANNOTATION, f"annotation {quoted(key)}", what)
+    unknown = [
+        key for key in annotations if key.startswith(PREFIX) and key not in _KNOWN
+    ]
+    if unknown:
+        first = min(unknown)
+        near = did_you_mean(first.removeprefix(PREFIX), INPUT, PREFIX)
+        what = f"there is no such annotation{near}"
+        raise Refused(Code.INVALID_ANNOTATION, f"annotation {quoted(first)}", what)
 
 
 def read(annotations: Mapping[str, str]) -> Asked:
     """What an exposed object asks for. Raises Refused for the first fault."""
     check_keys(annotations)
-    values = {
-        name: _value(name, annotations[PREFIX + name])
-        for name in sorted(INPUT)
-        if PREFIX + name in annotations
-    }
+    said = tuple(
+        (name, _value(name, annotations[key]))
+        for key, name in _KEYS
+        if key in annotations
+    )
+    return _asked(said)
+
+
+@lru_cache(maxsize=256)  # most exposures ask for the same; what is refused is not kept
+def _asked(said: tuple[tuple[str, str], ...]) -> Asked:
+    values = dict(said)
     kind = _kind(values[EXPOSE])
     return Asked(
         kind=kind,

@@ -17,7 +17,7 @@ from enum import Enum
 from operator import attrgetter
 
 from reconciler.model.units import Address
-from reconciler.names import short_hash
+from reconciler.names import short_hashes
 
 ENOUGH = 8
 MAX_ADDRESSES = 256
@@ -83,10 +83,7 @@ def choose(
         if len(fresh) > wanted - len(
             kept
         ):  # a hash for each is worth it to choose only
-            fresh.sort(key=lambda each: _rank(each, salt))
+            rank = short_hashes(*salt, length=16)
+            fresh.sort(key=lambda each: (rank(str(each)), each))
         kept.update(fresh[: wanted - len(kept)])
     return tuple(sorted(kept, key=_ORDER)[:MAX_ADDRESSES])
-
-
-def _rank(address: Address, salt: tuple[str, ...]) -> tuple[str, Address]:
-    return short_hash(*salt, str(address), length=16), address

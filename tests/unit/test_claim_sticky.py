@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.claim.sticky import ENOUGH, MAX_ADDRESSES, Standing, choose, pool
 from reconciler.model.units import Address
+from reconciler.names import short_hash, short_hashes
 
 SALT = ("eu1/shop/orders", "shop/db:5432")
 
@@ -147,3 +148,10 @@ def test_removing_members_changes_only_what_is_needed(
     lost = set(before) & {at(n) for n in gone}
     assert set(before) - set(after) == lost
     assert len(set(after) - set(before)) <= len(lost)
+
+
+def test_hashes_that_begin_alike_are_those_of_all_parts() -> None:
+    one_more = short_hashes("eu1/shop/orders", "shop/db:5432", length=16)
+    for part in ("10.20.0.1:0", "[fd00::1]:0", ""):
+        whole = short_hash("eu1/shop/orders", "shop/db:5432", part, length=16)
+        assert one_more(part) == whole

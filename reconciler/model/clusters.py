@@ -71,7 +71,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualService:
-    """One VirtualService. `annotations` is raw and complete; `spec` is untrusted JSON."""
+    """One VirtualService. `annotations` is raw and complete; `spec` is untrusted JSON.
+
+    Of the spec no more is needed than `tcp`, `tls` and `http`, and of an object that is not
+    exposed nothing: clusters have many of these, and all are held while they are watched.
+    """
 
     namespace: str
     name: str

@@ -30,6 +30,7 @@ from reconciler.model.clusters import (
 from reconciler.names import is_dns_name
 
 Json = Mapping[str, Any]
+ROUTES = ("tcp", "tls", "http")  # what of a VirtualService's spec anybody reads
 SERVICE_NAME = "kubernetes.io/service-name"
 _ID = re.compile(r"[A-Za-z0-9][-A-Za-z0-9._:/@]{0,127}\Z")
 
@@ -65,12 +66,14 @@ def identity(body: Json, *, namespaced: bool) -> tuple[str, str]:
 
 
 def virtual_service(body: Json) -> VirtualService:
-    """One VirtualService; its spec stays raw."""
+    """One VirtualService; the routes of an exposed one stay raw, the rest of it is left behind."""
     namespace, name = identity(body, namespaced=True)
     metadata = mapping(body.get("metadata"))
     annotations = metadata.get("annotations")
     if not isinstance(annotations, Mapping | None):
         raise ValueError("metadata.annotations of an object is no mapping")
+    exposed = annotations is not None and "wharfinger.dev/expose" in annotations
+    spec = mapping(body.get("spec")) if exposed else {}
     return VirtualService(
         namespace=namespace,
         name=name,
@@ -79,7 +82,7 @@ def virtual_service(body: Json) -> VirtualService:
         generation=number(metadata.get("generation")),
         deleting=metadata.get("deletionTimestamp") is not None,
         annotations=dict(annotations or {}),
-        spec=mapping(body.get("spec")),
+        spec={kind: spec[kind] for kind in ROUTES if kind in spec},
     )
 
 
@@ -235,7 +238,7 @@ def needs_pods(services: Iterable[VirtualService]) -> bool:
 
 
 def _destinations(spec: Json) -> Iterator[Json]:
-    for kind in ("tcp", "tls", "http"):
+    for kind in ROUTES:
         for entry in map(mapping, items(spec.get(kind))):
             for route in map(mapping, items(entry.get("route"))):
                 yield mapping(route.get("destination"))

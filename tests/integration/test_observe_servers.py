@@ -272,7 +272,13 @@ def test_one_odd_object_stays_odd_alone(made: Made, tmp_path: Path) -> None:
     odd: dict[str, Any] = {"spec": ["x"], "status": 5}
     world.items["virtualservices"] = [
         thing("bad", **odd),
-        thing("good", spec={"tcp": []}),
+        {
+            "metadata": {
+                **thing("good")["metadata"],
+                "annotations": {"wharfinger.dev/expose": "tcp"},
+            },
+            "spec": {"tcp": []},
+        },
     ]
     world.items["services"] = [thing("bad", **odd)]
     world.items["nodes"] = [thing("bad", **odd)]

@@ -71,13 +71,13 @@ def test_what_happens_comes_as_changes(place: Place, eu1: FakeCluster) -> None:
         eu1.put("virtualservices", "web", **EXPOSED)
         assert deltas(await place.update()) == [("", "web")]
         assert place.names() == ["db", "web"]
-        eu1.put("virtualservices", "web", spec={"hosts": ["web"]})
+        eu1.put("virtualservices", "web", spec=ROUTE, **EXPOSED)
         update = await place.update()
         assert deltas(update) == [("web", "web")]
         assert update.deltas is not None
         new = update.deltas[0].new
         assert isinstance(new, VirtualService)
-        assert new.spec == {"hosts": ["web"]}
+        assert new.spec == ROUTE
         eu1.drop("virtualservices", "web")
         assert deltas(await place.update()) == [("web", "")]
         assert place.names() == ["db"]

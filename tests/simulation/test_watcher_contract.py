@@ -78,7 +78,7 @@ class BehindAServer:
 
 def _put(cluster: FakeCluster, name: str, version: int) -> None:
     annotations = {"wharfinger.dev/expose": "tcp"}
-    spec = {"hosts": [f"h{version}"]}
+    spec = {"tcp": [{"name": f"h{version}"}]}
     cluster.put(
         "virtualservices", name, metadata={"annotations": annotations}, spec=spec
     )

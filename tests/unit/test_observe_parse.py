@@ -33,6 +33,15 @@ def test_a_virtual_service_keeps_its_spec_and_annotations_raw() -> None:
     assert (found.annotations, found.spec, found.deleting) == (annotations, spec, False)
 
 
+def test_of_a_spec_only_what_is_read_is_kept() -> None:
+    spec = {"tcp": [1], "tls": [2], "http": [3], "hosts": ["*"], "gateways": ["mesh"]}
+    exposed = named(annotations={"wharfinger.dev/expose": "no"}) | {"spec": spec}
+    found = parse.virtual_service(exposed).spec
+    assert found == {"tcp": [1], "tls": [2], "http": [3]}
+    near = named(annotations={"wharfinger.dev/state": "Ready"}) | {"spec": spec}
+    assert parse.virtual_service(near).spec == {}
+
+
 def test_what_a_file_leaves_out_of_a_virtual_service() -> None:
     found = parse.virtual_service(named())
     assert (found.uid, found.resource_version, found.generation) == ("", "", 0)

@@ -342,7 +342,6 @@ class _Pass:
         )
         log.info("commit pushed", commit=commit, changes=len(made.drafts))
         self._memory.followed = commit
-        self._repository.fetch()
         return replace(
             result,
             commit=commit if commit != made.base else None,

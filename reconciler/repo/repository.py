@@ -25,7 +25,7 @@ from reconciler.repo.bulk import make_chain
 from reconciler.repo.children import Ended
 from reconciler.repo.clone import BROKEN, Clone
 from reconciler.repo.commits import Author, Signer
-from reconciler.repo.objects import HeadReader, blob_at, read_blob, subtree
+from reconciler.repo.objects import blob_at, read_blob, subtree
 from reconciler.repo.paths import PathReader, Paths
 from reconciler.repo.refusals import lost_race, no_branch, refused, shallow
 from reconciler.repo.remote import (
@@ -119,7 +119,9 @@ class Repository:
     def head(self) -> Head:
         """The fetched tip with our files; the same value until a fetch moves the tip."""
         if self._head is None or self._head.commit != self._tip:
-            self._head = self._healing(self._read_head)
+            self._head = self._healing(
+                lambda: self._history.head(self._clone, self._tip, self._head)
+            )
         return self._head
 
     def history(self, keys: tuple[str, ...] | None = None) -> History:
@@ -379,14 +381,6 @@ class Repository:
         self._head = None
         judge = Judge(self._verifier)
         self._history = Follower(self._git, judge, self._folder, self._blobs)
-
-    def _read_head(self) -> Head:
-        if not self._tip:
-            return Head(commit=UNBORN, files={})
-        repo = self._clone.repo
-        tree = subtree(repo, repo[self._tip].tree, self._folder)
-        files = HeadReader(repo, self._blobs.bring).read(tree)
-        return Head(commit=self._tip, files=files)
 
     def full_id(self, commit: str) -> str | None:
         """The whole id of a commit that the clone has, from at least seven digits."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reconciler.model.repository import BlobId, CommitId, File, History
+from reconciler.model.repository import BlobId, CommitId, File, Head, History
 from reconciler.model.updates import Changes
 from reconciler.repo.attribution import Judge
 from reconciler.repo.blobs import Blobs
@@ -19,7 +19,14 @@ from reconciler.repo.clone import Clone
 from reconciler.repo.differences import RawChange, ReadTree, Unusual, differences
 from reconciler.repo.history import HistoryReader, Read
 from reconciler.repo.kept import on_first_parents
-from reconciler.repo.objects import SETTINGS, Repo, decoded, read_blob
+from reconciler.repo.objects import (
+    SETTINGS,
+    HeadReader,
+    Repo,
+    decoded,
+    read_blob,
+    subtree,
+)
 from reconciler.repo.rawlog import split_log
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import Git
@@ -46,6 +53,20 @@ class Follower(HistoryReader):
         self._know(tip, keys, self._began)
         return history
 
+    def head(self, clone: Clone, tip: CommitId, before: Head | None) -> Head:
+        """Our files at the tip; from those of a head shortly before it only what differs."""
+        repo = clone.repo
+        if not tip:
+            return Head(commit=tip, files={})
+        near = self._plainly(repo, before.commit, tip) if before is not None else None
+        if before is None or near is None or any(map(self._matters, near.net)):
+            tree = subtree(repo, repo[tip].tree, self._prefix.rstrip("/"))
+            files = HeadReader(repo, self._blobs.bring).read(tree)
+            return Head(commit=tip, files=files)
+        changed = {**before.files, **dict(self._files(repo, near.net))}
+        files = {path: file for path, file in changed.items() if file is not None}
+        return Head(commit=tip, files=files)
+
     def remember(self, made: Made) -> None:
         """What these commits change need not be found out; only the newest push is kept."""
         self._made = made
@@ -62,13 +83,12 @@ class Follower(HistoryReader):
         if began is None:
             return None
         try:
-            found = self._between(clone, base, tip)
+            found = self._near(clone.repo, base, tip) or self._far(clone, base, tip)
         except Unusual:
             return None
         if found is None or any(map(self._matters, found.net)):
             return None
-        raw = [each for each in found.commits if any(map(self._counts, each[1]))]
-        commits = tuple(self._commit(clone.repo, *each) for each in raw)
+        commits = self._facts(clone.repo, found)
         if any(each.asks is not None for each in commits) or _sets(commits):
             return None
         first = len(commits) if began else self._first_signed(commits, keys)
@@ -85,21 +105,42 @@ class Follower(HistoryReader):
         while len(self._known) > _REMEMBERED:
             del self._known[next(iter(self._known))]
 
-    def _between(self, clone: Clone, base: str, tip: str) -> _Found | None:
-        """The commits after `base` with whole diffs, newest first; `None` beside its line."""
-        repo = clone.repo
+    def _near(self, repo: Repo, base: str, tip: str) -> _Found | None:
+        """A few commits after `base`; `None` where it is far away, or not below."""
         names = _line(repo, base, tip, self._made)
-        if names is not None:
-            read = _trees(repo)
-            few = [(name, self._changes(repo, name, read)) for name in names]
-            is_line = all(len(repo[name].parent_ids) == 1 for name in names)
-            net = _composed(changes for _, changes in reversed(few))
-            return _Found(few, net, is_line)
-        if not on_first_parents(repo, tip, base):
+        if names is None:
+            return None
+        read = _trees(repo)
+        few = [(name, self._changes(repo, name, read)) for name in names]
+        is_line = all(len(repo[name].parent_ids) == 1 for name in names)
+        return _Found(few, _composed(each for _, each in reversed(few)), is_line)
+
+    def _plainly(self, repo: Repo, base: str, tip: str) -> _Found | None:
+        """The same; `None` also for what only git understands."""
+        try:
+            return self._near(repo, base, tip) if base and tip else None
+        except Unusual:
+            return None
+
+    def _far(self, clone: Clone, base: str, tip: str) -> _Found | None:
+        """Any number of commits after `base`; `None` beside its line."""
+        if not on_first_parents(clone.repo, tip, base):
             return None
         many = list(split_log(self._git.log([tip, f"^{base}"], self._paths())))
-        ends = [str(repo[each].tree_id) for each in (base, tip)]
-        return _Found(many, differences(_trees(repo), *ends), False)
+        ends = [str(clone.repo[each].tree_id) for each in (base, tip)]
+        return _Found(many, differences(_trees(clone.repo), *ends), False)
+
+    def _up_to(self, clone: Clone, tip: str) -> tuple[Read, ...]:
+        """As before, but without git for a few commits more."""
+        near = self._plainly(clone.repo, self._tip, tip)
+        if near is None:
+            return super()._up_to(clone, tip)
+        return (*self._facts(clone.repo, near), *self._commits)
+
+    def _facts(self, repo: Repo, found: _Found) -> tuple[Read, ...]:
+        """Those that git would find: commits that touch our folders."""
+        raw = [each for each in found.commits if any(map(self._counts, each[1]))]
+        return tuple(self._commit(repo, *each) for each in raw)
 
     def _changes(self, repo: Repo, name: str, read: ReadTree) -> list[RawChange]:
         if name in self._made:

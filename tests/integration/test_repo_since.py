@@ -26,6 +26,9 @@ class Watcher:
         self.repository = place.open(cache="watcher", **more)
         self.commits = self.repository.history(keys).commits
         self.head = self.repository.head()
+        self.warm = place.open(cache="warm", **more)  # asks for whole values again
+        self.warm.history(keys)
+        self.warm.head()
 
     def asks(self) -> Changes | None:
         """Fetches and asks."""
@@ -46,6 +49,9 @@ class Watcher:
         assert found.base == self.head.commit
         assert found.tip == fresh.head().commit
         assert (*found.commits, *self.commits) == facts
+        self.warm.fetch()
+        assert self.warm.head() == fresh.head()
+        assert self.warm.history().commits == facts
         files = dict(self.head.files)
         for path, file in found.files.items():
             assert files.get(path) != file, path
@@ -139,8 +145,9 @@ def test_a_push_is_told_also_where_large_folders_are_not_read(
     ours(place, *(f"ports/p/{port}.yaml" for port in range(20000, 20150)))
     watcher = Watcher(place)
     watcher.repository.push([draft(A, b"x")], watcher.head.commit, "", NOW)
-    monkeypatch.setattr("reconciler.repo.since.differences", None)
-    found = watcher.repository.since(watcher.head.commit)
+    with monkeypatch.context() as only:
+        only.setattr("reconciler.repo.since.differences", None)
+        found = watcher.repository.since(watcher.head.commit)
     assert found is not None
     watcher.agrees(found)
 
@@ -296,6 +303,25 @@ def test_head_and_history_stay_right(place: Place) -> None:
     assert watcher.repository.history()
     assert watcher.repository.head() == watcher.head
     assert watcher.repository.history().commits == watcher.commits
+
+
+def test_head_and_history_after_our_push_need_no_child(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.commits("wharfinger.yaml", "a: 1\n")
+    ours(place, A, B)
+    watcher = Watcher(place)
+    drafts = [draft(A, None), draft(C, b"2\n")]
+    watcher.repository.push(drafts, watcher.head.commit, "", NOW)
+    with monkeypatch.context() as only:
+        only.setattr(subprocess, "Popen", None)
+        head, commits = (
+            watcher.repository.head(),
+            watcher.repository.history().commits,
+        )
+    fresh = place.open(cache="fresh")
+    assert head == fresh.head()
+    assert commits == fresh.history().commits
 
 
 def test_files_of_one_folder_in_a_clone_without_files(place: Place) -> None:

@@ -9,33 +9,86 @@ take turns, rows are medians; memory is the most over a pass without the hostile
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.ratio import Ratio, machine
 from tests.hostile.evils import evils
 from tests.hostile.observing import Seen, passes
 from tests.hostile.serving import HEALTHY, uid
 
+DEAREST = (
+    *("endless-full", "tiny-chunks", "tiny-values", "large-wishes", "large-specs"),
+    "informational-flood",
+)
 COLUMNS = "{:22}{:>12}{:>12}{:>8}{:>9}{:>10}{:>10}  {}"
 
 
-def row(name: str, seen: list[Seen]) -> str:
-    """One behaviour: passes without and with it in turn."""
-    before = statistics.median(each.cpu for each in seen if not each.behaviours)
-    seen = [each for each in seen if each.behaviours]
-    after = statistics.median(each.cpu for each in seen)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """One behaviour: the others' pass without and with it, in seconds of CPU, and the most else."""
+
+    name: str
+    before: float
+    after: float
+    mebibytes: float
+    requests: int
+    whole: float
+    why: str
+
+
+def costs(names: Sequence[str], times: int, routes: int) -> Iterator[Cost]:
+    """Each behaviour as it is measured: passes without and with it in turn."""
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = [each for name in names for each in times * ("", name)]
+        found = passes(Path(folder), wanted, routes)
+        for name in names:
+            yield cost(name, [next(found) for _ in range(2 * times)])
+
+
+def cost(name: str, seen: list[Seen]) -> Cost:
+    """What these passes say of a behaviour."""
+    hostile = [each for each in seen if each.behaviours]
+    return Cost(
+        name=name,
+        before=statistics.median(each.cpu for each in seen if not each.behaviours),
+        after=statistics.median(each.cpu for each in hostile),
+        mebibytes=max(each.mebibytes for each in hostile),
+        requests=max(each.requests[name] for each in hostile),
+        whole=statistics.median(each.whole for each in hostile),
+        why=hostile[0].unknown.get(name, ("known", ""))[0],
+    )
+
+
+def rows(times: int = 3, routes: int = 200) -> list[Ratio]:
+    """The dearest behaviours, each to the pass without it."""
+    return [
+        Ratio(
+            what=f"pass of 20 clusters with {routes} routes beside a hostile one: {each.name}",
+            peer="the same pass without it, CPU",
+            ours=each.after * 1000,
+            theirs=each.before * 1000,
+            unit="ms",
+            goal=1.1,
+        )
+        for each in costs(DEAREST, times, routes)
+    ]
+
+
+def line(each: Cost) -> str:
+    """One row of the table."""
     return COLUMNS.format(
-        name,
-        f"{before * 1000:.0f}",
-        f"{after * 1000:.0f}",
-        f"{after / before:.2f}",
-        f"{max(each.mebibytes for each in seen):.0f}",
-        f"{max(each.requests[name] for each in seen)}",
-        f"{statistics.median(each.whole for each in seen):.1f}",
-        seen[0].unknown.get(name, ("known", ""))[0],
+        each.name,
+        f"{each.before * 1000:.0f}",
+        f"{each.after * 1000:.0f}",
+        f"{each.after / each.before:.2f}",
+        f"{each.mebibytes:.0f}",
+        f"{each.requests}",
+        f"{each.whole:.1f}",
+        each.why,
     )
 
 
@@ -47,18 +100,11 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="passes for a row")
     given = parser.parse_args()
     names = given.behaviours or list(evils(1, uid(HEALTHY[0])))
-    print(
-        f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores, load"
-        f" {os.getloadavg()[0]:.1f}; 20 healthy clusters with {given.routes} routes each"
-    )
+    print(f"{machine()}; 20 healthy clusters with {given.routes} routes each")
     titles = ("behaviour", "before/ms", "after/ms", "ratio", "RSS/MiB", "requests", "whole/s", "it is")  # fmt: skip
     print(COLUMNS.format(*titles))
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = [each for name in names for each in given.times * ("", name)]
-        found = passes(Path(folder), wanted, given.routes)
-        for name in names:
-            seen = [next(found) for _ in range(2 * given.times)]
-            print(row(name, seen), flush=True)
+    for each in costs(names, given.times, given.routes):
+        print(line(each), flush=True)
 
 
 if __name__ == "__main__":

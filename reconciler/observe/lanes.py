@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 AT_ONCE = 16
 SLOW_AT_ONCE = 128
-PATIENCE = 5.0
+PATIENCE = 2.0
 _AGAIN = 0.5
 
 

@@ -94,7 +94,8 @@ class Stream:
 
     def __post_init__(self) -> None:
         self._backoff = Backoff(self.world.pace)
-        self._listed_at = asyncio.get_running_loop().time() if self.version else 0.0
+        now = asyncio.get_running_loop().time()
+        self._listed_at = now if self.version else float("-inf")
 
     async def run(self) -> None:
         """Follow while it is wanted. Raises NotFound, Moved."""

@@ -1,8 +1,9 @@
 """Shares the time of one event loop among the API servers that are read in it; reads a clock.
 
 Work on answers cannot be interrupted, so a server that makes more of it than the others rests
-between its pieces for as long as others are at work: they are late by little, whatever it sends.
-Nobody rests who is alone, or who has used about as much as the others.
+between its pieces while others are at work: they are late by little, whatever it sends. Rests are
+counted in work of this thread, since on a busy machine a second holds little of it. Nobody rests
+who is alone, or who has used about as much as the others.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ FREE = 0.02
 _RESTS = 19.0
 _LONGEST = 5.0
 _RECENT = 1.0
-_STEP = 0.02
+STEP = 0.02
+"""Seconds between two looks whether a rest is over."""
 _HALF_LIFE = 10.0
 
 
@@ -32,6 +34,8 @@ class Account:
 
     used: float = 0.0
     seen: float = 0.0
+    until_work: float = 0.0
+    until: float = 0.0
 
     def level(self, now: float) -> float:
         """What it has used that still counts."""
@@ -40,9 +44,13 @@ class Account:
 
 @dataclass(slots=True, kw_only=True)
 class Shares:
-    """The accounts of all servers that are read together; `clock` counts seconds."""
+    """The accounts of all servers that are read together.
+
+    `clock` counts seconds, `work` seconds in which this thread was at work.
+    """
 
     clock: Callable[[], float] = time.monotonic
+    work: Callable[[], float] = time.thread_time
     _open: dict[Account, None] = field(default_factory=dict)  # who worked last is last
 
     def open(self) -> Account:
@@ -55,16 +63,24 @@ class Shares:
         """The server is read; it no longer counts for others."""
         del self._open[account]
 
-    def charge(self, account: Account, seconds: float) -> float:
-        """Count work; the seconds that its server should rest before it causes more."""
+    def charge(self, account: Account, seconds: float) -> bool:
+        """Count work; whether its server should rest before it causes more."""
         now = self.clock()
         account.used, account.seen = account.level(now) + seconds, now
         if account in self._open:
             del self._open[account]
             self._open[account] = None
-        if not self.must_wait(account):
-            return 0.0
-        return min(_LONGEST, _RESTS * seconds)
+        account.until_work = max(account.until_work, self.work()) + _RESTS * seconds
+        account.until = now + _LONGEST
+        return self.rests(account)
+
+    def rests(self, account: Account) -> bool:
+        """Whether a server still rests."""
+        return (
+            self.work() < account.until_work
+            and self.clock() < account.until
+            and self.must_wait(account)
+        )
 
     def must_wait(self, account: Account) -> bool:
         """Whether somebody who used less is at work."""
@@ -81,10 +97,10 @@ class Shares:
 
     async def turn(self, account: Account, seconds: float) -> None:
         """Wait for a turn of work that will take about `seconds`."""
-        rest = self.charge(account, seconds)
-        until = self.clock() + rest
-        while rest and self.clock() < until and self.must_wait(account):
-            await asyncio.sleep(_STEP)
+        resting = self.charge(account, seconds)
+        while resting:
+            await asyncio.sleep(STEP)
+            resting = self.rests(account)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,9 +118,13 @@ class Pace:
         """The server is read."""
         self.shares.close(self.account)
 
-    def charge(self, seconds: float) -> float:
-        """Count work; the seconds to rest before more of it."""
+    def charge(self, seconds: float) -> bool:
+        """Count work; whether to rest before more of it."""
         return self.shares.charge(self.account, seconds)
+
+    def rests(self) -> bool:
+        """Whether it still rests."""
+        return self.shares.rests(self.account)
 
     async def turn(self, seconds: float) -> None:
         """Wait for a turn of work that will take about `seconds`."""

@@ -23,7 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
-from reconciler.fairness import Pace
+from reconciler.fairness import STEP, Pace
 from reconciler.kubeconfig import Credentials
 from reconciler.kubeerrors import KubeError
 from reconciler.model.clusters import Why
@@ -132,21 +132,26 @@ class _Paced(ResponseHandler):
         if self.transport is None:  # we closed it
             self._waiting.clear()
         while self._waiting and not self._reading_paused:
-            rest = self._take_piece()
-            if rest and self.transport is not None:
-                self._resting = self._loop.call_later(rest, self._go_on)
+            if self._take_piece() and self.transport is not None:
                 self._pause_transport_reading()
+                self._rest()
                 return
         if not (self._reading_paused or self._buffer_paused):
             self._resume_transport_reading()
 
-    def _take_piece(self) -> float:
-        """Parse a piece of what waits; the seconds to rest after it."""
+    def _rest(self) -> None:
+        if self._pace.rests():
+            self._resting = self._loop.call_later(STEP, self._rest)
+        else:
+            self._go_on()
+
+    def _take_piece(self) -> bool:
+        """Parse a piece of what waits; whether to rest after it."""
         piece = bytes(self._waiting[:_PIECE])
         del self._waiting[:_PIECE]
         return self._parse(piece)
 
-    def _parse(self, data: bytes) -> float:
+    def _parse(self, data: bytes) -> bool:
         started = time.thread_time()
         super().data_received(data)
         return self._pace.charge(_AND_READ * (time.thread_time() - started))

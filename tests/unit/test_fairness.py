@@ -17,54 +17,79 @@ class Clock:
         return self.now
 
 
+def shares() -> tuple[Shares, Clock, Clock]:
+    """Shares, their clock and their clock of work."""
+    clock, work = Clock(), Clock()
+    return Shares(clock=clock, work=work), clock, work
+
+
 def test_who_is_alone_never_rests() -> None:
-    shares = Shares(clock=Clock())
-    account = shares.open()
-    assert shares.charge(account, 60.0) == 0.0
+    found, _, _ = shares()
+    assert not found.charge(found.open(), 60.0)
 
 
 def test_who_used_more_rests_while_others_are_at_work() -> None:
-    clock = Clock()
-    shares = Shares(clock=clock)
-    heavy, light = shares.open(), shares.open()
-    assert shares.charge(light, FREE / 10) == 0.0
-    assert shares.charge(heavy, 2 * FREE) > 2 * FREE
-    assert shares.charge(light, FREE / 10) == 0.0
-    clock.now += 5.0  # the other one waits for its server
-    assert shares.charge(heavy, 2 * FREE) == 0.0
+    found, clock, _ = shares()
+    heavy, light = found.open(), found.open()
+    assert not found.charge(light, FREE / 10)
+    assert found.charge(heavy, 2 * FREE)
+    assert not found.charge(light, FREE / 10)
+    clock.now += 2.0  # the other one waits for its server
+    assert not found.rests(heavy)
+
+
+def test_a_rest_is_over_when_others_have_worked_for_some_time() -> None:
+    found, _, work = shares()
+    heavy, light = found.open(), found.open()
+    found.charge(light, FREE / 10)
+    assert found.charge(heavy, 2 * FREE)
+    work.now += 10 * FREE
+    assert found.rests(heavy)
+    work.now += 60 * FREE
+    assert not found.rests(heavy)
+
+
+def test_no_rest_is_longer_than_some_seconds() -> None:
+    found, clock, _ = shares()
+    heavy, light = found.open(), found.open()
+    found.charge(light, FREE / 10)
+    assert found.charge(heavy, 100.0)
+    for _ in range(20):
+        clock.now += 0.5
+        found.charge(light, 0.0)
+    assert not found.rests(heavy)
 
 
 def test_equals_do_not_rest() -> None:
-    shares = Shares(clock=Clock())
-    one, two = shares.open(), shares.open()
+    found, _, _ = shares()
+    one, two = found.open(), found.open()
     for _ in range(10):
-        assert shares.charge(one, FREE / 2) == 0.0
-        assert shares.charge(two, FREE / 2) == 0.0
+        assert not found.charge(one, FREE / 2)
+        assert not found.charge(two, FREE / 2)
 
 
 def test_who_is_done_counts_no_longer() -> None:
-    shares = Shares(clock=Clock())
-    heavy, light = shares.open(), shares.open()
-    shares.charge(light, FREE / 10)
-    shares.close(light)
-    assert shares.charge(heavy, 1.0) == 0.0
+    found, _, _ = shares()
+    heavy, light = found.open(), found.open()
+    found.charge(light, FREE / 10)
+    found.close(light)
+    assert not found.charge(heavy, 1.0)
 
 
 def test_what_was_long_ago_is_forgotten() -> None:
-    clock = Clock()
-    shares = Shares(clock=clock)
-    heavy, light = shares.open(), shares.open()
-    shares.charge(heavy, 1.0)
+    found, clock, _ = shares()
+    heavy, light = found.open(), found.open()
+    found.charge(heavy, 1.0)
     clock.now += 600.0
-    shares.charge(light, FREE / 10)
-    assert shares.charge(heavy, FREE / 10) == 0.0
+    found.charge(light, FREE / 10)
+    assert not found.charge(heavy, FREE / 10)
 
 
 def test_a_turn_comes_at_last() -> None:
     async def run() -> None:
-        shares = Shares()
-        heavy, light = shares.open(), shares.open()
-        shares.charge(light, 0.001)
-        await asyncio.wait_for(shares.turn(heavy, 30.0), 20)
+        found = Shares()
+        heavy, light = found.open(), found.open()
+        found.charge(light, 0.001)
+        await asyncio.wait_for(found.turn(heavy, 30.0), 20)
 
     asyncio.run(run())

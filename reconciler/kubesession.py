@@ -34,8 +34,8 @@ _BUFFER = 256 * 1024
 # asyncio gives each TLS connection 256 KiB of its own for what arrives: a gigabyte and a half for
 # the watches of a thousand clusters, which nearly always say nothing.
 sslproto.SSLProtocol.max_size = 32 * 1024
-# Taking the parsed chunks out again happens elsewhere, and costs about as much.
-_AND_READ = 2.0
+# Taking the parsed chunks out again happens elsewhere, and costs more.
+_AND_READ = 2.5
 
 
 def open_session(
@@ -123,6 +123,8 @@ class _Paced(ResponseHandler):
             self._go_on()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
+        if not self._reading_paused:  # asked for again with each chunk that is read
+            return
         super().resume_reading(resume_parser)
         if self._waiting and self._resting is None:
             self._go_on()

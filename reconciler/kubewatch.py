@@ -84,6 +84,9 @@ class Lines:
         while loop.time() < end:
             chunk = await self._chunk(min(end, heard + self.terms.silence))
             if chunk is None:
+                if rest.strip():
+                    what = f"a line did not end within {self.terms.silence:g} s"
+                    raise self._broken(what, Why.TIMEOUT)
                 return
             if not chunk:
                 if rest.strip():

@@ -97,7 +97,7 @@ def watch_evils(canary: int) -> dict[str, Evil]:
         "watch-values": evil("a line of a million empty lists", said(b'{"type":"ADDED","object":{"a":[' + b"[]," * 1_000_000 + b"[]]}}\n"), bad),
         "watch-endless-line": evil(ENDLESS_LINE, lambda _: chunked(b"{", b" " * 16 * KIB, forever=True), bad),
         "watch-slow-line": evil("a line of one byte every half second", lambda _: chunked(b"{", b" ", forever=True, pause=0.5), Why.TIMEOUT),
-        "watch-silent": evil("a watch that says nothing", lambda _: raw(CHUNKED, b"", pause=3600), Why.TIMEOUT),
+        "watch-silent": evil("a watch that says nothing", lambda _: raw(CHUNKED, b"", pause=3600), None),
         "watch-unanswered": evil("no answer to a watch", lambda _: raw(b"", pause=3600), Why.TIMEOUT),
         "watch-flood": evil("one object that changes without rest", flooding(_changed), None),
         "watch-flood-new": evil("new objects without an end", flooding(_new), None),

@@ -43,7 +43,7 @@ LONGEST = 30.0
 class Seen:
     """What it was like: seconds until each change of a healthy cluster was told, 0 for never.
 
-    `unknown` says why, and `after` how many seconds after the first lists that was known.
+    `unknown` says why (when it was first seen), `after` how many seconds after the first lists that was known.
     `requests` are from the first lists on. `mebibytes` is the rise over the first lists.
     """
 
@@ -69,6 +69,7 @@ class Scene:
         self.behaviours = behaviours
         self.heard: dict[str, asyncio.Event] = {name: asyncio.Event() for name in TOUCHED}  # fmt: skip
         self.after: dict[str, float] = {}
+        self.reasons: dict[str, tuple[str, str]] = {}
         self.began = 0.0
 
     async def pump(self) -> None:
@@ -92,11 +93,12 @@ class Scene:
     def degraded(self) -> bool:
         """Whether each hostile cluster that must be unknown is."""
         all_of_them = watch_evils(1)
-        for name in self.behaviours:
+        wanted = {name for name in self.behaviours if all_of_them[name].why}
+        for name in wanted - self.after.keys():
             view = self.watcher.view(name)
             if view is not None and isinstance(view.objects, Unknown):
-                self.after.setdefault(name, time.monotonic() - self.began)
-        wanted = {name for name in self.behaviours if all_of_them[name].why}
+                self.after[name] = time.monotonic() - self.began
+                self.reasons[name] = view.objects.why.value, view.objects.message
         return wanted <= self.after.keys()
 
     async def degrade(self) -> None:
@@ -126,7 +128,7 @@ async def scene(
         name: (view.objects.why.value, view.objects.message)
         for name, view in views.items()
         if isinstance(view.objects, Unknown)
-    }
+    } | acted.reasons
     after = await asyncio.to_thread(bad.asked)
     seen = Seen(
         behaviours=names,

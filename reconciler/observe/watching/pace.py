@@ -14,7 +14,7 @@ class Pace:
     """All times of a watcher, in seconds.
 
     A cluster whose watches do not hold for `deadline` is unknown until they do again. A watch
-    holds when it has been open for `steady`, after nonsense or silence only once something came.
+    holds when it has been open for `steady`, after nonsense or half a line once something came.
     Between two lists of one collection are `relist` seconds, whatever its server says. `doubt` is when a cluster that had gone away is
     listed once more: a server that was restored from a backup lets old watches go on, and they
     see nothing.

@@ -116,7 +116,7 @@ class Stream:
 
     def _doubt(self, error: KubeError) -> None:
         self.world.counts.restarts += 1
-        # After nonsense or silence a watch that is merely open proves nothing.
+        # After nonsense or half a line a watch that is merely open proves nothing.
         self._suspect |= error.why in (Why.UNREADABLE, Why.TIMEOUT)
         if isinstance(error, Expired | Rejected) or error.why is Why.UNREADABLE:
             self.version = ""

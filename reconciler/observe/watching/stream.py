@@ -112,12 +112,13 @@ class Stream:
                 self.home.failed(kind, error)
                 await asyncio.sleep(self._rest(error))
             else:
+                # A whole time without nonsense is as good as a line.
+                self._suspect = False
+                self._holds()
                 await asyncio.sleep(self.world.chance())
 
     def _doubt(self, error: KubeError) -> None:
         self.world.counts.restarts += 1
-        # After nonsense or half a line a watch that is merely open proves nothing.
-        self._suspect |= error.why in (Why.UNREADABLE, Why.TIMEOUT)
         if isinstance(error, Expired | Rejected) or error.why is Why.UNREADABLE:
             self.version = ""
         elif error.status >= 500:
@@ -163,6 +164,10 @@ class Stream:
                 async with aclosing(lines.each()) as each:
                     async for line in each:
                         self._take(line)
+            except KubeError as error:
+                # After nonsense or half a line a watch that is merely open proves nothing.
+                self._suspect |= error.why in (Why.UNREADABLE, Why.TIMEOUT)
+                raise
             finally:
                 timer.cancel()
                 self.world.counts.open -= 1

@@ -11,7 +11,7 @@ from tests.simulation import churn, verdicts
 from tests.simulation.churn import Churn, Hour, Size
 from tests.simulation.clock import simulate
 
-TINY = Size(clusters=20, exposures=2, minutes=3, flapping=0.2)
+TINY = Size(clusters=20, exposures=2, minutes=2, churn=0.1, flapping=0.2)
 RECKLESS = {"confirmations": 1, "grace": "0s", "deletions": {"percent": 100}}
 
 

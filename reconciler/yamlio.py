@@ -31,6 +31,7 @@ _WORDS: dict[str, object] = {
     "true": True, "True": True, "TRUE": True,
     "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_NUMERIC = frozenset("-+.0123456789")  # what a number begins with
 _STRING_TAG = "tag:yaml.org,2002:str"
 
 
@@ -118,6 +119,7 @@ class _Builder:
         self.events = iter(yaml.parse(text, Loader=_LOADER))
         self._keep = positions
         self._collect = collect
+        self._named = positions or collect  # else nobody asks where a value is
         self._positions: dict[Path, tuple[int, int]] = {}
         self._repeated: list[tuple[Path, tuple[int, int]]] = []
 
@@ -132,7 +134,7 @@ class _Builder:
     def node(self, event: Any, path: Path, depth: int) -> object:
         if depth > MAX_DEPTH:
             raise _at(event, f"nested more than {MAX_DEPTH} deep")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if event.anchor:  # of an alias, too
             raise _at(event, "anchors and aliases are not allowed")
         if self._keep:
             self._positions[path] = _position(event)
@@ -147,7 +149,8 @@ class _Builder:
     def _sequence(self, path: Path, depth: int) -> list[object]:
         items: list[object] = []
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
-            items.append(self.node(event, (*path, len(items)), depth + 1))
+            inner = (*path, len(items)) if self._named else path
+            items.append(self.node(event, inner, depth + 1))
         return items
 
     def _mapping(self, path: Path, depth: int) -> dict[str, object]:
@@ -160,7 +163,8 @@ class _Builder:
                 continue
             if self._keep:
                 self._positions[(*path, key, "?")] = _position(event)
-            items[key] = self.node(next(self.events), (*path, key), depth + 1)
+            inner = (*path, key) if self._named else path
+            items[key] = self.node(next(self.events), inner, depth + 1)
         return items
 
     def _repeat(self, path: Path, event: Any) -> None:
@@ -188,6 +192,8 @@ def _scalar(event: Any) -> object:
 def _plain(text: str) -> object:
     if text in _WORDS:
         return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _INT.match(text):
         return int(text)
     if _OCTAL_HEX.match(text):

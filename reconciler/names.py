@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from reconciler.model.units import UnitId
 
@@ -106,6 +107,8 @@ def cluster_path(cluster: str) -> str:
     return f"clusters/{cluster}.yaml"
 
 
+# A unit's names are asked for again by each of its objects.
+@lru_cache(maxsize=256)
 def object_name(unit: UnitId, *parts: str) -> str:
     """A DNS label (at most 63) for an object of a unit; `parts` tell its objects apart.
 

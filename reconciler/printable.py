@@ -13,6 +13,8 @@ def printable(text: str) -> str:
     Also what reorders or hides text without being a control character: bidirectional marks,
     zero-width characters, line separators, lone surrogates.
     """
+    if text.isprintable():  # nearly always
+        return text
     return "".join(
         each if each == "\n" or each.isprintable() else _escaped(each) for each in text
     )

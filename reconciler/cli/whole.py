@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import click
@@ -55,6 +56,7 @@ async def whole_pass(
 ) -> tuple[PassResult, Report]:
     """A pass and its report; nothing is written back when the pass failed."""
     result = await one_pass(repository, options, memory)
+    gc.freeze()  # it stays to the end of the process: not to be looked through again
     if result.failure is not None:
         return result, Report(proofs=(), changes=(), outcomes=())
     asked = await ask_about(result, memory)

@@ -149,12 +149,16 @@ def test_a_cluster_has_so_many_objects_and_so_much_memory() -> None:
     with pytest.raises(Overfull, match="more than 2"):
         known.put(Kind.SERVICES, row(Kind.SERVICES, "c"))
     known = store(size=20_000)
-    large = {"hosts": ["x" * 15_000]}
-    first = row(Kind.VIRTUAL_SERVICES, "a", spec=large)
+    large = {"type": "x" * 15_000}
+    first = row(Kind.SERVICES, "a", spec=large)
     for _ in range(5):
-        known.put(Kind.VIRTUAL_SERVICES, first)
+        known.put(Kind.SERVICES, first)
+    second = row(Kind.SERVICES, "b", spec=large)
     with pytest.raises(Overfull, match="memory"):
-        known.put(Kind.VIRTUAL_SERVICES, row(Kind.VIRTUAL_SERVICES, "b", spec=large))
+        known.put(Kind.SERVICES, second)
+    # What was refused is not known, so that a later list tells it as new.
+    assert [each.name for each in known.objects().services] == ["a"]
+    assert only(known.listed(Kind.SERVICES, [first, second], 100)).old is None
 
 
 def test_folders_differ_by_the_content_of_slices_which_have_no_names() -> None:

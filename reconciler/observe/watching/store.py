@@ -57,8 +57,8 @@ class _Table:
     total: int
     ordered: tuple[Any, ...] | None = None
 
-    def put(self, row: Row) -> Row | None:
-        old, size = self.rows.get(row.key), weight(row)
+    def put(self, row: Row, size: int) -> Row | None:
+        old = self.rows.get(row.key)
         self.total += size - self.sizes.get(row.key, 0)
         self.rows[row.key], self.sizes[row.key] = row, size
         self.ordered = None
@@ -118,13 +118,14 @@ class Store:
         )
 
     def put(self, kind: Kind, row: Row) -> Changes:
-        """An object is there, as it is now. Raises Overfull."""
-        table = self._tables[kind]
-        old = table.put(row)
-        if len(table.rows) > self._items:
+        """An object is there, as it is now. Raises Overfull, and then knows what it knew."""
+        table, size = self._tables[kind], weight(row)
+        if len(table.rows) >= self._items and row.key not in table.rows:
             raise Overfull(f"more than {self._items} {kind}")
-        if sum(each.total for each in self._tables.values()) > self._size:
+        total = sum(each.total for each in self._tables.values())
+        if total + size - table.sizes.get(row.key, 0) > self._size:
             raise Overfull(f"its objects take more than {self._size} bytes of memory")
+        old = table.put(row, size)
         return self._changed(kind, {row.key: (old, row)})
 
     def drop(self, kind: Kind, key: Key) -> Changes:

@@ -7,7 +7,7 @@ its own, at least the grace after the first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -58,6 +58,18 @@ class Looks:
         for unit in gone:
             before = self._found.get(unit)
             self._found[unit] = self._noted(unit, before, at)
+
+    def missing(self) -> Mapping[str, frozenset[UnitId]]:
+        """What is missing, by cluster."""
+        found: dict[str, set[UnitId]] = {}
+        for unit in self._found:
+            found.setdefault(unit.cluster, set()).add(unit)
+        return {cluster: frozenset(units) for cluster, units in found.items()}
+
+    def there(self, units: Iterable[UnitId]) -> None:
+        """These were seen after all: the next look at them is a first one."""
+        for unit in units:
+            self._found.pop(unit, None)
 
     def due(self, grace: timedelta) -> Iterator[tuple[datetime, str]]:
         """When which cluster has to be listed again because something of it is missing."""

@@ -7,14 +7,16 @@ does not answer keeps nobody waiting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from reconciler.live.lookout import Lookout
 from reconciler.looks import Looks
+from reconciler.model.clusters import Unknown
 
 RETRY = timedelta(seconds=15)
+WATCHED = timedelta(seconds=1)  # how often it is seen whether something is there again
 
 
 class SecondLooks:
@@ -27,6 +29,7 @@ class SecondLooks:
         self._looks = looks
         self._ended = ended
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._watched: datetime | None = None
         self._not_before: dict[str, datetime] = {}
         self._listed: dict[str, datetime] = {}
 
@@ -36,6 +39,7 @@ class SecondLooks:
             if task.done():
                 del self._running[cluster]
                 task.result()
+        self._forget(now)
         due = {cluster for at, cluster in self._looks.due(grace) if at <= now}
         for cluster in sorted(due - self._running.keys()):
             if self._not_before.get(cluster, now) <= now:
@@ -43,16 +47,34 @@ class SecondLooks:
                 task = asyncio.create_task(self._look(cluster), name=f"look {cluster}")
                 self._running[cluster] = task
 
+    def _forget(self, now: datetime) -> None:
+        """Forget looks at what is there again, told or not: news of what flaps are told late."""
+        if self._watched is not None and now - self._watched < WATCHED:
+            return
+        self._watched = now
+        for cluster, units in self._looks.missing().items():
+            view = self._lookout.view(cluster)
+            if view is not None and not isinstance(view.objects, Unknown):
+                there = {(e.namespace, e.name) for e in view.objects.virtual_services}
+                self._looks.there(
+                    unit for unit in units if (unit.namespace, unit.name) in there
+                )
+
     def next_at(self, grace: timedelta, now: datetime) -> datetime | None:
         """When the next look is due; `None` while nothing is missing."""
+        if not self._looks:
+            return None
         return min(
             (
-                max(at, self._not_before.get(cluster, at))
-                for at, cluster in self._looks.due(grace)
-                if cluster not in self._running or self._running[cluster].done()
-            ),
-            default=None,
+                now + WATCHED,
+                *self._appointments(grace),
+            )
         )
+
+    def _appointments(self, grace: timedelta) -> Iterator[datetime]:
+        for at, cluster in self._looks.due(grace):
+            if cluster not in self._running or self._running[cluster].done():
+                yield max(at, self._not_before.get(cluster, at))
 
     def seen(self) -> None:
         """What is seen from now on has the lists that were taken."""

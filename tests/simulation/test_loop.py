@@ -88,6 +88,21 @@ def test_what_comes_back_before_the_second_look_stays(rig: Rig) -> None:
     assert [rig.pushed("c1", f"vs{index}")[1:] for index in range(3)] == [[], [], []]
 
 
+def test_a_list_that_lies_again_is_no_second_look(rig: Rig) -> None:
+    """What flaps is told late: that it was there in between may never be told."""
+
+    async def story(rig: Rig) -> None:
+        for _ in range(12):
+            rig.fleet.turn("c1", Sky.EMPTY)
+            await asyncio.sleep(40)
+            rig.fleet.turn("c1", Sky.CLEAR)
+            await asyncio.sleep(20)
+        await asyncio.sleep(400)
+
+    rig.play(story)
+    assert [rig.pushed("c1", f"vs{index}")[1:] for index in range(3)] == [[], [], []]
+
+
 def test_a_cluster_that_cannot_be_read_the_second_time_keeps_everything(
     rig: Rig,
 ) -> None:

@@ -100,3 +100,13 @@ def test_a_look_at_other_units_of_the_cluster_forgets_nothing() -> None:
     looks.note([], KNOWN, at(6), among=[carts, ORDERS])
 
     assert len(looks) == 0
+
+
+def test_what_is_there_again_is_forgotten() -> None:
+    looks = Looks(watched=True)
+    looks.note([ORDERS], KNOWN, at(0))
+    assert looks.missing() == {"eu1": {ORDERS}}
+
+    looks.there([ORDERS])
+
+    assert (len(looks), dict(looks.missing())) == (0, {})

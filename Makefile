@@ -34,10 +34,8 @@ stack: setup ## build the real control planes that the tests use (once, about 25
 test: setup stack ## everything, on real control planes
 	$(BIN)/pytest -q -n 2 --dist loadscope
 
-bench: setup ## figures of a pass, printed as a table
-	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench.clones
-	$(BIN)/python -m tests.bench.lasting
+bench: setup stack ## ratios to peers, printed as a table
+	$(BIN)/python -m tests.bench.ratios
 
 clean: ## remove what make made here (not the stack's cache)
 	rm -rf $(VENV) wharfinger-demo .stack-logs .mypy_cache .pytest_cache .ruff_cache .hypothesis

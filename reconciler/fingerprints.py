@@ -1,17 +1,16 @@
 """What tells whether a cluster's folder is still what it was (reads files).
 
-A one-shot pass compares content: a checkout of a CI job has other times and inodes each time. A
-process that looks at the same folders again and again compares stamps first, which read nothing.
+A one-shot pass compares content: a checkout of a CI job has other times and inodes each time. For
+a process that looks at the same folders again and again see `observe/fingerprints.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from reconciler.directory import Faulty, contents, files
+from reconciler.directory import Faulty, contents
 
 
 class Fingerprint:
@@ -54,25 +53,3 @@ def fingerprint(folder: Path) -> str:
     except (OSError, Faulty):
         return ""
     return str(found)
-
-
-def stamp(folder: Path) -> str:
-    """Of the names, times, sizes and inodes of the files: equal where nobody wrote; else empty.
-
-    Only for a process that took the stamp before it read the files, and long enough after they
-    were written: within one tick of the clock a second write has the same time.
-    """
-    found = hashlib.blake2b(digest_size=32)
-    try:
-        for line in _stamps(folder):
-            found.update(line)
-    except (OSError, Faulty):
-        return ""
-    return found.hexdigest()
-
-
-def _stamps(folder: Path) -> Iterator[bytes]:
-    for file in files(folder):
-        at = file.stat()
-        numbers = f"{at.st_mtime_ns} {at.st_ctime_ns} {at.st_size} {at.st_ino}"
-        yield b"%b\0%b\n" % (os.fsencode(file), numbers.encode())

@@ -129,6 +129,13 @@ def _exposed() -> object:
     return found
 
 
+def _wide() -> object:
+    found = virtual_service("x@")
+    host = "\U0001f980" * (64 * KIB)
+    found["spec"]["tcp"] = [{"route": [{"destination": {"host": host}}]}]
+    return found
+
+
 def _odd_names() -> list[object]:
     names = ("../../etc", "a/b", "..", ".git", "kustomization", "x\x00y", "a\nb")
     return [virtual_service(name) for name in names]
@@ -200,7 +207,6 @@ def _paging() -> dict[str, Evil]:
 
 def _sizes() -> dict[str, Evil]:
     cut = Why.INCOMPLETE
-    wide = "\U0001f980" * (64 * KIB)
     return {
         "endless-body": Evil(does="a body without an end", answer=lambda _: chunked(START, b" " * 64 * KIB, forever=True), why=cut),
         "two-gigabytes": Evil(does="a body of 2 GB, declared", answer=lambda _: raw(JSON_HEAD + b"Content-Length: 2147483648\r\n\r\n", b" " * 64 * KIB, forever=True), why=cut),
@@ -208,7 +214,7 @@ def _sizes() -> dict[str, Evil]:
         "tiny-objects": Evil(does="a page of a million empty objects", answer=listed(b"{}," * 1_000_000 + b"{}"), why=cut),
         "tiny-values": Evil(does="one object of a million empty lists", answer=listed(b'{"metadata":{"name":"a","namespace":"b"},"spec":{"a":[' + b"[]," * 1_000_000 + b"[]]}}"), why=cut),
         "discovery-values": Evil(does="a million values in discovery", path=ISTIO, answer=body(b'{"resources":[' + b"[]," * 1_000_000 + b"[]]}"), why=cut),
-        "wide-text": Evil(does="megabytes of characters outside the BMP", answer=_large(thing("x@", spec={"a": wide}), 2_000), why=cut, much=True),
+        "wide-text": Evil(does="megabytes of characters outside the BMP", answer=_large(_wide(), 2_000), why=cut, much=True),
         "large-annotations": Evil(does="4,000 objects with 256 KiB of annotations each", answer=_large(_annotated(), 4_000), why=cut, much=True),
         "large-wishes": Evil(does="4,000 objects with 256 KiB in an annotation of ours", answer=_large(_asking(), 4_000), why=cut, much=True),
         "large-specs": Evil(does="10,000 exposed objects with 2,000 matches each", answer=_large(_exposed(), 10_000), why=cut, much=True),

@@ -26,6 +26,7 @@ FLOODS = (
 )
 OTHERS = tuple(name for name in EVILS if name not in FLOODS)
 MEBIBYTES, REQUESTS = 100.0, 100
+POOL = 6  # threads of asyncio that look up names, on two cores
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_memory_threads_and_connections_are_bounded(
 ) -> None:
     seen = scenes[number]
     assert seen["mebibytes"] < MEBIBYTES
-    assert seen["threads"] <= scenes[0]["threads"]
+    assert seen["threads"] <= scenes[0]["threads"] + POOL
     watches = 6
     assert seen["descriptors"] <= scenes[0]["descriptors"] + 2 * watches * len(
         seen["behaviours"]

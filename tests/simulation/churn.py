@@ -271,12 +271,15 @@ class Churn:
             gc.collect()
             count = git(self.hour.place.bare, "rev-list", "--count", "main")
             open_files = _open_files()
+            root = str(self.hour.place.root)
+            # Other tests of this process may hold their own clones open.
             packs = sum(".pack" in each for each in open_files)
+            mine = sum(".pack" in e and e.startswith(root) for e in open_files)
             gauge = Gauge(
                 objects=len(gc.get_objects()),
                 threads=threading.active_count(),
                 descriptors=len(open_files) - packs,
-                packs=packs,
+                packs=mine,
                 commits=int(count),
             )
             self.hour.gauges.append(gauge)

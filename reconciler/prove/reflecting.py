@@ -25,6 +25,7 @@ WATCH = (240.0, 480.0)  # seconds of one watch; API servers say the same by defa
 SILENCE = 150.0  # bookmarks come every minute
 PATIENCE = 60.0  # how long what is known counts while the watch is down
 STEADY = 2.0  # an open watch is well after so long
+RELIST = 30.0  # between two lists, as often as a server may forget where we were
 IDLE = 600.0  # a collection that nobody reads is not watched any longer
 BACKOFF, LONGEST = 0.5, 30.0
 STUCK = 5  # failures in a row after which the place in the history is not believed
@@ -47,7 +48,8 @@ class Reflection:
         self._error: KubeError | RefusedKubeconfig | None = None
         self._failing_since = 0.0
         self._failures = 0
-        self._known = asyncio.Event()
+        self._known = False
+        self._listed_at = float("-inf")
         self._looked = asyncio.Event()
         self._read_at = asyncio.get_running_loop().time()
 
@@ -55,11 +57,19 @@ class Reflection:
         """What is there, after the first list. Raises what keeps us from knowing it."""
         self._read_at = asyncio.get_running_loop().time()
         await self._looked.wait()
+        now = asyncio.get_running_loop().time()
         if self._error is not None and (
-            not self._known.is_set() or self._read_at - self._failing_since > PATIENCE
+            not self._known or now - self._failing_since > PATIENCE
         ):
             raise self._error
+        if not self._known:
+            where = f"platform: LIST {self._collection.path}"
+            raise KubeError("it is not known yet", where, why=Why.INCOMPLETE)
         return tuple(self._objects.values())
+
+    def ended(self) -> None:
+        """Nobody follows any more, perhaps before the first list: who waits need not."""
+        self._looked.set()
 
     async def run(self) -> None:
         """Follow the collection until nobody has read it for a while."""
@@ -79,12 +89,21 @@ class Reflection:
                 self._looked.set()
 
     async def _list(self, api: KubeApi) -> None:
+        """A new list, but not soon after the last one: a server may say 410 to each watch."""
+        loop, path = asyncio.get_running_loop(), self._collection.path
+        await asyncio.sleep(self._listed_at + RELIST - loop.time())
         self.lists += 1
-        found = await api.listed(self._collection.path, self._kept)
+        try:
+            found = await api.listed(path, self._kept)
+        except Expired as exc:
+            # Said to a watch it means a new list; of the list itself it is a failure as any.
+            where = f"platform: LIST {path}"
+            raise KubeError("HTTP 410", where, why=exc.why, status=410) from None
+        self._listed_at = loop.time()
         self._objects = {_key(each): each for each in found.items}
         self._version = found.version
-        self._well()
-        self._known.set()
+        # The failures stay until a watch holds: a list that works says nothing of those.
+        self._error, self._known = None, True
         self._looked.set()
         self._changed()
 

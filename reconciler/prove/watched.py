@@ -42,9 +42,11 @@ class Watched:
         self._home = asyncio.get_running_loop()
         self._changed = changed
         self._open = connect
-        self._platform: Platform | None = None
-        self._watches: dict[Collection, _Watch] = {}
-        self._services: dict[tuple[str, str], tuple[float, Json | None]] = {}
+        # By platform: when settings name another, a proof may still look at the one before.
+        self._watches: dict[tuple[Platform, Collection], _Watch] = {}
+        self._services: dict[
+            tuple[Platform, tuple[str, str]], tuple[float, Json | None]
+        ] = {}
 
     @property
     def lists(self) -> int:
@@ -77,36 +79,30 @@ class Watched:
     ) -> Json | None:
         """A Service, read anew now and then: nobody watches all of them for one address."""
         now = self._home.time()
-        known = self._services.get(at)
-        if (
-            known is None
-            or platform != self._platform
-            or now - known[0] > SERVICE_SECONDS
-        ):
+        known = self._services.get((platform, at))
+        if known is None or now - known[0] > SERVICE_SECONDS:
             known = (now, await api.service(*at))
-            self._services[at] = known
+            self._services[(platform, at)] = known
         return known[1]
 
     async def _objects(
         self, platform: Platform, collection: Collection
     ) -> tuple[Json, ...]:
-        if platform != self._platform:
-            await self.close()
-            self._platform = platform
-            self._services.clear()
-        watch = self._watches.get(collection)
-        if watch is not None and watch.task.done():
-            watch.task.result()
-            watch = None
+        for at in [at for at, each in self._watches.items() if each.task.done()]:
+            self._watches.pop(at).task.result()
+        watch = self._watches.get((platform, collection))
         if watch is None:
-            watch = self._watches[collection] = self._watch(platform, collection)
+            watch = self._watch(platform, collection)
+            self._watches[(platform, collection)] = watch
         return await watch.reflection.objects()
 
     def _watch(self, platform: Platform, collection: Collection) -> _Watch:
         connect: Connect = lambda: self._open(platform)  # noqa: E731
         reflection = Reflection(collection, connect, self._changed)
         name = f"watch {collection.plural} in {collection.namespace}"
-        return _Watch(reflection, asyncio.create_task(reflection.run(), name=name))
+        task = asyncio.create_task(reflection.run(), name=name)
+        task.add_done_callback(lambda _: reflection.ended())
+        return _Watch(reflection, task)
 
     async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
         if asyncio.get_running_loop() is self._home:

@@ -35,6 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reflecting, "BACKOFF", 0.01)
     monkeypatch.setattr(reflecting, "LONGEST", 0.02)
+    monkeypatch.setattr(reflecting, "RELIST", 0.0)
 
 
 def application(name: str, path: str = "a", **more: object) -> dict[str, Any]:
@@ -54,6 +55,7 @@ class Platforms:
     items: list[dict[str, Any]] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
     refuse: int = 0
+    refuse_watches: int = 0
     since: list[str] = field(default_factory=list)
     end: bool = False
     _said: int = 0
@@ -64,6 +66,8 @@ class Platforms:
         if "watch" not in request.query:
             return page(self.items, version="7")
         self.since.append(request.query["resourceVersion"])
+        if self.refuse_watches:
+            return status(self.refuse_watches, "Because")
         return Answer(script=self._stream)
 
     async def _stream(self, writer: asyncio.StreamWriter) -> None:
@@ -289,3 +293,88 @@ def test_what_nobody_reads_is_not_watched_for_ever(
         assert lists(server) == 2
 
     watching(made, platform, use)
+
+
+def test_a_first_list_that_expires_is_an_error_and_not_an_empty_platform(
+    made: Made,
+) -> None:
+    async def use(watched: Watched, _: Server) -> None:
+        with pytest.raises(KubeError, match="410"):
+            await names(watched)
+
+    watching(made, Platforms(items=[application("one")], refuse=410), use)
+
+
+def test_lists_that_expire_for_long_end_what_is_known(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platforms(items=[application("one")])
+
+    async def use(watched: Watched, _: Server) -> None:
+        await names(watched)
+        await until(lambda: _watches(platform, 1))
+        monkeypatch.setattr(reflecting, "PATIENCE", 0.0)
+        platform.refuse, platform.end = 410, True
+        await until(lambda: _unknown(watched))
+
+    watching(made, platform, use)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_who_waits_for_the_first_list_is_told_when_it_is_given_up(
+    made: Made, begun: bool
+) -> None:
+    class Hanging(Platforms):
+        def __call__(self, request: Request) -> Answer:
+            return Answer(script=self._stream)
+
+    async def use(watched: Watched, server: Server) -> None:
+        waiting = asyncio.create_task(watched.objects(HUB, APPLICATIONS))
+        if begun:
+            await until(lambda: _asked(server))
+        await asyncio.sleep(0)
+        await watched.close()
+        with pytest.raises(KubeError, match="not known yet"):
+            await asyncio.wait_for(waiting, 5)
+
+    watching(made, Hanging(), use)
+
+
+async def _asked(server: Server) -> bool:
+    return bool(server.requests)
+
+
+def test_a_server_that_expires_each_watch_is_not_listed_all_the_time(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reflecting, "RELIST", 600.0)
+    platform = Platforms(items=[application("one")], refuse_watches=410)
+
+    async def use(watched: Watched, server: Server) -> None:
+        assert await names(watched) == ["one"]
+        await asyncio.sleep(0.5)
+        assert await names(watched) == ["one"]
+        assert lists(server) == 1
+
+    watching(made, platform, use)
+
+
+def test_a_proof_of_the_platform_before_leaves_nothing_to_the_next(made: Made) -> None:
+    async def run() -> None:
+        one, two = Platforms([application("one")]), Platforms([application("two")])
+        async with running(made, one) as first, running(made, two) as second:
+            at = {"hub": first, "other": second}
+            watched = Watched(
+                connect=lambda asked: KubeApi(
+                    at[asked.context].credentials(), name="platform"
+                )
+            )
+            other = Platform(context="other")
+            await watched.objects(HUB, APPLICATIONS)
+            both = [watched.objects(each, APPLICATIONS) for each in (other, HUB, other)]
+            found = await asyncio.gather(*both)
+            told = [each[0]["metadata"]["name"] for each in found]
+            await watched.close()
+        assert told == ["two", "one", "two"]
+
+    asyncio.run(run())

@@ -34,6 +34,7 @@ class Index:
         self.commit: CommitId = head.commit
         self.files: Mapping[str, File] = head.files
         self._files: dict[str, File] = {}
+        self._torn = False  # half of some changes is taken
         self.touched = touches(history)
         self.ledger = LedgerIndex()
         self.heads = HeadsIndex()
@@ -52,10 +53,13 @@ class Index:
         """Go on to the tip of `changes`; returns the units that it concerns.
 
         `None` when only a new index can tell, this one is
-        then of no use.
+        then of no use. So it is after an exception (what `History.read` raises): then `commit`
+        is what it was, for a push on it to be refused, and `advance` says `None` from then on.
         """
-        if changes.base != self.commit or _SETTINGS in changes.files:
+        is_ours_to_take = changes.base == self.commit and not self._torn
+        if not is_ours_to_take or _SETTINGS in changes.files:
             return None
+        self._torn = True
         concerned = self._units_about(changes.files)
         self._take(changes)
         paths = {*changes.files, *(c.path for f in changes.commits for c in f.changes)}
@@ -63,6 +67,7 @@ class Index:
             self._look(path)
         if not self.heads.broken.isdisjoint(paths) or "holds/all.yaml" in paths:
             return None
+        self.commit, self._torn = changes.tip, False
         return concerned | self._units_about(paths)
 
     def _take(self, changes: Changes) -> None:
@@ -79,7 +84,6 @@ class Index:
             for change in fact.changes:
                 trail = self.touched.setdefault(change.path, [])
                 trail.insert(0, Touch(commit=fact, change=change))
-        self.commit = changes.tip
         self.history = replace(
             self.history,
             commits=changes.commits + self.history.commits,

@@ -38,8 +38,10 @@ class Inputs:
     ends now. `accept_*` are digests that a person passed. `only` limits the pass to some
     clusters; `None` means all. `units` are those that are decided, `None` means all: `claims` are
     then theirs alone, and everything that could have changed is among them. `gateways` are those
-    whose units this process writes, `None` means all. `reserved` is what open requests take,
-    `declined` what people closed a request about.
+    whose units this process writes, `None` means all. `withheld` are units whose deletion or
+    rewrite the last pass over everything withheld, or one over some units since: where `units`
+    are some, theirs stays withheld; a pass over everything judges anew. `reserved` is what open
+    requests take, `declined` what people closed a request about.
     """
 
     settings: Settings
@@ -54,6 +56,7 @@ class Inputs:
     only: frozenset[str] | None = None
     units: frozenset[UnitId] | None = None
     gateways: frozenset[str] | None = None
+    withheld: frozenset[UnitId] = frozenset()
     assume_confirmed: bool = False
     accept_deletions: str = ""
     accept_rewrites: str = ""

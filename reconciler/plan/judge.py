@@ -2,6 +2,7 @@
 
 Everything else of the pass goes on. What waits is named by one digest, so that exactly the set
 that was shown is the set that is accepted. A file that goes back and forth stays as it is.
+A pass over some units sees too little to let go what one over everything withheld.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from reconciler.plan.shards import leave_others, mine
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 from reconciler.settings import under_review
+
+_STANDS = "withheld by the last pass over everything"
 
 
 def judge(world: World, out: Decisions) -> str:
@@ -119,13 +122,49 @@ def _deletions_over(world: World, out: Decisions) -> list[UnitWrite]:
         )
         for cluster, count in counts.items()
     }
-    found = [each for each in deletions if reasons.get(each.unit.cluster)]
-    out.withheld.update(
-        {
-            id(each): (Code.DELETIONS_WITHHELD, reasons[each.unit.cluster])
-            for each in found
-        }
+    stands = _standing(world)
+    why = {
+        id(each): reasons.get(each.unit.cluster)
+        or (_STANDS if each.unit in stands else "")
+        for each in deletions
+    }
+    staying = {each.unit for each in deletions if why[id(each)]}
+    for each in deletions:
+        why[id(each)] = why[id(each)] or _api_serves(world, out, each, staying)
+    return _note(out, deletions, Code.DELETIONS_WITHHELD, why)
+
+
+def _standing(world: World) -> frozenset[UnitId]:
+    """What stays withheld: nothing where everything is judged anew."""
+    inputs = world.inputs
+    return inputs.withheld if inputs.units is not None else frozenset()
+
+
+def _api_serves(
+    world: World, out: Decisions, write: UnitWrite, staying: set[UnitId]
+) -> str:
+    """Why the API of a deleted cluster stays in a pass over some units; empty when it goes.
+
+    Which of the exposures that this pass does not decide are withheld only one over everything
+    knows for sure.
+    """
+    unit = write.unit
+    if world.inputs.units is None or not unit.is_api or unit.cluster not in out.records:
+        return ""
+    others = world.all_of(unit.cluster) - {unit}
+    left = sum(
+        each in world.heads and (each in staying or not world.decides(each))
+        for each in others
     )
+    return f"{left} exposures of the cluster are still served" if left else ""
+
+
+def _note(
+    out: Decisions, writes: list[UnitWrite], code: Code, why: dict[int, str]
+) -> list[UnitWrite]:
+    """The writes that have a reason to wait, which is noted."""
+    found = [each for each in writes if why[id(each)]]
+    out.withheld.update({id(each): (code, why[id(each)]) for each in found})
     return found
 
 
@@ -137,11 +176,20 @@ def _rewrites_over(world: World, out: Decisions) -> list[UnitWrite]:
         gateway: too_many_rewrites(percent, files=world.wishes(gateway), rewrites=count)
         for gateway, count in counts.items()
     }
-    found = [each for each in rewrites if reasons[each.gateway]]
-    out.withheld.update(
-        {id(each): (Code.REWRITES_WITHHELD, reasons[each.gateway]) for each in found}
+    for gateway in counts:
+        reasons[gateway] = reasons[gateway] or _rewrites_stand(world, gateway)
+    why = {id(each): reasons[each.gateway] for each in rewrites}
+    return _note(out, rewrites, Code.REWRITES_WITHHELD, why)
+
+
+def _rewrites_stand(world: World, gateway: str) -> str:
+    """Why no file of the gateway is rewritten: an upgrade or the settings concern them all."""
+    is_held = any(
+        head.gateway == gateway
+        for unit in _standing(world)
+        for head in world.heads.get(unit, ())
     )
-    return found
+    return _STANDS if is_held else ""
 
 
 def _withhold(out: Decisions, waiting: list[UnitWrite]) -> None:
@@ -169,7 +217,7 @@ def _finish_records(world: World, out: Decisions) -> None:
     if under_review(world.inputs.settings):
         leaving = set()
     for cluster, marked in out.records.items():
-        units = {unit for unit in world.units_of(cluster) if unit in world.heads}
+        units = {unit for unit in world.all_of(cluster) if unit in world.heads}
         left = units - leaving
         data = marked.data if left else None
         if world.data(marked.path) == data:

@@ -50,11 +50,15 @@ class World:
 
     def units_of(self, cluster: str) -> set[UnitId]:
         """Units of a cluster that Git has and that are decided."""
+        found = self.all_of(cluster)
+        return found if self.inputs.units is None else found & self.inputs.units
+
+    def all_of(self, cluster: str) -> set[UnitId]:
+        """Units of a cluster that Git has, also those that this pass does not decide."""
         more = (*changes_of(self.heads), *changes_of(self.owned))
         found = self.index.units_of(cluster)
         found.update(unit for unit in more if unit.cluster == cluster)
-        found = {unit for unit in found if unit in self.heads or unit in self.owned}
-        return found if self.inputs.units is None else found & self.inputs.units
+        return {unit for unit in found if unit in self.heads or unit in self.owned}
 
     def decides(self, unit: UnitId) -> bool:
         """Whether the unit is one of those that are decided."""

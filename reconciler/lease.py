@@ -138,11 +138,24 @@ class Lease:
             return
         try:
             written = await self._write(api, body, self._mine(record))
-        except Rejected:
-            return  # somebody was faster; the next look tells who
+        except Rejected as exc:
+            await self._refused(api, body, exc)
+            return
         self._seen, self._seen_at = _read(written), self._clock()
         self._say("this process holds the lease", holder=self.identity)
         self._set(True)
+
+    async def _refused(
+        self, api: KubeApi, before: Mapping[str, Any] | None, why: Rejected
+    ) -> None:
+        """Somebody was faster, and the next look tells who; or else nobody may write it."""
+        try:
+            now = await api.get(self._path())
+        except NotFound:
+            now = None
+        if _version(now) == _version(before):
+            does = "this process goes on" if self.held else "this process waits"
+            self._say("the lease is refused", error=str(why), so=does)
 
     def _is_over(self, record: _Record) -> bool:
         return self._clock() - self._seen_at >= min(max(1.0, record.seconds), _LONGEST)
@@ -184,8 +197,8 @@ class Lease:
             kind = {"apiVersion": VERSION, "kind": "Lease"}
             path = object_path(VERSION, "leases", self._place.namespace, "")
             return await api.create(path, {**kind, "metadata": metadata, "spec": spec})
-        version = str((body.get("metadata") or {}).get("resourceVersion") or "")
-        test = {"op": "test", "path": "/metadata/resourceVersion", "value": version}
+        path = "/metadata/resourceVersion"
+        test = {"op": "test", "path": path, "value": _version(body)}
         put = {"op": "add", "path": "/spec", "value": dict(spec)}
         return await api.json_patch(self._path(), [test, put])
 
@@ -217,6 +230,11 @@ def _read(body: Mapping[str, Any] | None) -> _Record:
         seconds=float(seconds) if isinstance(seconds, int) else SECONDS,
         transitions=count if isinstance(count, int) else 0,
     )
+
+
+def _version(body: Mapping[str, Any] | None) -> str:
+    """Its resourceVersion; empty where there is none."""
+    return str(((body or {}).get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _micro_time() -> str:

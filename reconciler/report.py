@@ -17,7 +17,7 @@ from reconciler.model.repository import File
 from reconciler.model.units import UnitId
 from reconciler.names import wish_path
 from reconciler.passes import Memory, PassResult
-from reconciler.prove import prove, removed_applied
+from reconciler.prove import prove, remembering, removed_applied
 from reconciler.prove.asking import Asked, ask_to_sync
 from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
@@ -125,7 +125,7 @@ async def prove_subject(
     look: Look = listing,
 ) -> Report:
     """Prove all of a subject and tell what is new."""
-    settings, content_at = subject.settings, repository.content_at
+    settings, content_at = subject.settings, remembering(repository.content_at)
     proofs = await prove(subject.targets, settings, content_at, memory.seen, look)
     gone = await removed_applied(subject.absent, settings, content_at, look)
     changes = tuple(_changes(subject, proofs, gone))

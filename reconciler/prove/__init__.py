@@ -6,14 +6,21 @@ Where the platform cannot be seen nothing is proven and nothing is refuted: `Sta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import MutableMapping, Sequence
 
 from reconciler.kube import KubeError
 from reconciler.kubeconfig import RefusedKubeconfig
 from reconciler.model.proofs import Proof, ProofTarget, Stage
 from reconciler.model.units import UnitId
-from reconciler.prove.checks import Dial, Evidence, Judged, is_removed, judge
+from reconciler.prove.checks import (
+    ContentAt,
+    Dial,
+    Evidence,
+    Judged,
+    is_removed,
+    remembering,
+)
+from reconciler.prove.confirming import Round, Seen, confirm, judge_all, memory
 from reconciler.prove.connect import dial_all
 from reconciler.prove.sources import gather, revisions
 from reconciler.prove.views import Look, listing
@@ -26,11 +33,10 @@ __all__ = [
     "Seen",
     "applied_revisions",
     "prove",
+    "remembering",
     "removed_applied",
 ]
 
-ContentAt = Callable[[str, Sequence[str]], Mapping[str, Any] | None]
-Seen = MutableMapping[tuple[str, str], str]
 CONNECT_TIMEOUT_SECONDS = 3.0  # as rendered; a test holds the two together
 
 
@@ -48,14 +54,13 @@ async def prove(
     `look` says how the platform cluster is read.
     """
     judged: dict[tuple[object, str], Judged] = {}
+    content_at = remembering(content_at)
+    asked = Round(settings=settings, content_at=content_at, seen=seen, look=look)
     for gateway in settings.gateways:
         mine = [each for each in targets if each.gateway == gateway.name]
         if mine:
-            evidence = await _evidence(gateway, settings, look)
-            for target in mine:
-                judged[(target.unit, target.gateway)] = _judged(
-                    target, gateway, evidence, content_at
-                )
+            for target, found in (await _judged(mine, gateway, asked)).items():
+                judged[(target.unit, target.gateway)] = found
     await _connect(targets, judged, seen)
     return tuple(
         _proof(target, judged[(target.unit, target.gateway)]) for target in targets
@@ -72,6 +77,7 @@ async def removed_applied(
 
     A gateway that cannot be seen says nothing; where none can be seen nothing is gone.
     """
+    content_at = remembering(content_at)
     gone: set[UnitId] = set()
     still: set[UnitId] = set()
     for gateway in settings.gateways if units else ():
@@ -113,15 +119,15 @@ async def _evidence(gateway: Gateway, settings: Settings, look: Look) -> Evidenc
         return f"the platform cannot be seen: {exc}"
 
 
-def _judged(
-    target: ProofTarget,
-    gateway: Gateway,
-    evidence: Evidence | str,
-    content_at: ContentAt,
-) -> Judged:
+async def _judged(
+    targets: Sequence[ProofTarget], gateway: Gateway, asked: Round
+) -> dict[ProofTarget, Judged]:
+    evidence = await _evidence(gateway, asked.settings, asked.look)
     if isinstance(evidence, str):
-        return Judged(stage=Stage.UNSEEN, message=evidence)
-    return judge(target, gateway, evidence, content_at)
+        return dict.fromkeys(targets, Judged(stage=Stage.UNSEEN, message=evidence))
+    judged = judge_all(targets, gateway, evidence, asked)
+    await confirm(judged, gateway, evidence, asked)
+    return judged
 
 
 async def _connect(
@@ -149,18 +155,14 @@ async def _connect(
         found = [problems[dial] for dial in dials[at] if problems[dial]]
         if found:
             judged[at] = Judged(stage=Stage.FAILING, message=found[0])
-            seen.pop(_memory(target), None)
+            seen.pop(memory(target), None)
         elif before.provable:
             judged[at] = Judged(stage=Stage.SERVING, message="serving")
-            seen[_memory(target)] = _content(target, before)
+            seen[memory(target)] = _content(target, before)
 
 
 def _was_reached(target: ProofTarget, judged: Judged, seen: Seen) -> bool:
-    return seen.get(_memory(target)) == _content(target, judged)
-
-
-def _memory(target: ProofTarget) -> tuple[str, str]:
-    return (str(target.unit), target.gateway)
+    return seen.get(memory(target)) == _content(target, judged)
 
 
 def _content(target: ProofTarget, judged: Judged) -> str:

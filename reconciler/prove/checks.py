@@ -70,6 +70,21 @@ class Judged:
 ContentAt = Callable[[str, Sequence[str]], Mapping[str, Any] | None]
 
 
+def remembering(content_at: ContentAt) -> ContentAt:
+    """The same for one round: what an unknown revision has is asked once, as it costs a fetch."""
+    unknown: set[str] = set()
+
+    def found(revision: str, paths: Sequence[str]) -> Mapping[str, Any] | None:
+        if revision in unknown:
+            return None
+        answer = content_at(revision, paths)
+        if answer is None:
+            unknown.add(revision)
+        return answer
+
+    return found
+
+
 def judge(
     target: ProofTarget, gateway: Gateway, evidence: Evidence, content_at: ContentAt
 ) -> Judged:

@@ -69,6 +69,17 @@ async def gather(
     )
 
 
+async def gather_now(
+    gateway: Gateway, settings: Settings, look: Look
+) -> Platform | None:
+    """What the API server says now of a gateway's kinds; `None` where `gather` asked it so."""
+    if settings.platform is None:
+        return None
+    async with look(settings.platform) as view:
+        direct = view.direct()
+        return None if direct is None else await _platform(direct, gateway)
+
+
 async def revisions(
     gateway: Gateway, settings: Settings, folders: Sequence[str], look: Look
 ) -> frozenset[str]:

@@ -11,9 +11,20 @@ from typing import Any, Protocol
 from reconciler.kube import KubeApi, NotFound, object_path
 from reconciler.kubeconfig import in_cluster, load_kubeconfig
 from reconciler.paging import Limits
+from reconciler.prove.kept import kept
 from reconciler.settings import Platform
 
 Json = Mapping[str, Any]
+_MIB = 1024 * 1024
+# The platform is ours and one: it holds the objects of all tenants together.
+PLATFORM_LIMITS = Limits(
+    items=1_000_000,
+    pages=20_000,
+    received_bytes=8192 * _MIB,
+    kept_bytes=512 * _MIB,
+    watch_burst=128 * _MIB,
+    watch_rate=8 * _MIB,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,9 @@ class View(Protocol):
     async def objects(self, collection: Collection) -> tuple[Json, ...]:
         """All objects of a collection."""
 
+    def direct(self) -> View | None:
+        """A look that asks the API server each time; `None` when this one does."""
+
     async def service(self, namespace: str, name: str) -> Json | None:
         """One Service; `None` when it is not there."""
 
@@ -55,7 +69,13 @@ class Listing:
 
     async def objects(self, collection: Collection) -> tuple[Json, ...]:
         """One list."""
-        return await self._api.list(collection.path, _same)
+        return await self._api.list(
+            collection.path, lambda body: kept(body, collection.version)
+        )
+
+    def direct(self) -> View | None:
+        """It does."""
+        return None
 
     async def service(self, namespace: str, name: str) -> Json | None:
         """One read."""
@@ -71,7 +91,7 @@ class Listing:
         )
 
 
-def platform_api(platform: Platform, limits: Limits | None = None) -> KubeApi:
+def platform_api(platform: Platform, limits: Limits = PLATFORM_LIMITS) -> KubeApi:
     """The API of the platform cluster. Raises RefusedKubeconfig."""
     if platform.context == "in-cluster":
         return KubeApi(in_cluster(), name="platform", limits=limits)
@@ -85,7 +105,3 @@ async def listing(platform: Platform) -> AsyncIterator[View]:
     """A look that lists what it needs: for commands that look once."""
     async with platform_api(platform) as api:
         yield Listing(api)
-
-
-def _same(body: Json) -> Json:
-    return body

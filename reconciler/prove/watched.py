@@ -123,6 +123,10 @@ class _Kept:
         """What the watch knows."""
         return await self._watched.objects(self._platform, collection)
 
+    def direct(self) -> View | None:
+        """Lists."""
+        return self._direct
+
     async def service(self, namespace: str, name: str) -> Json | None:
         """A read, now and then."""
         at = (namespace, name)

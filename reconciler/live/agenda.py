@@ -19,9 +19,13 @@ NEWS = 0.25  # seconds from news of the platform to a proof, times the proofs th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is due. `whole` is a pass over everything, `passes` any; `all` proves everything."""
+    """What is due. `whole` is a pass over everything, `passes` any; `all` proves everything.
+
+    `late` says that the branch was not fetched for longer than an interval: before more passes.
+    """
 
     fetch: bool = False
+    late: bool = False
     passes: bool = False
     whole: bool = False
     prove: bool = False
@@ -65,6 +69,7 @@ class Agenda:
         whole = passes and self.whole_at <= now
         return Due(
             fetch=self.fetch_at <= now and not whole,
+            late=self.fetch_at + self.interval <= now and not whole,
             passes=passes,
             whole=whole,
             prove=self.prove_at is not None and self.prove_at <= now,

@@ -104,8 +104,7 @@ class Claims:
         if kept is not None and not isinstance(view.objects, Unknown):
             self.begin(cluster, served, now)
             found = kept.claims(units, served, now)
-            missing = units - _named(found) - {UnitId(cluster=cluster)}
-            if missing.isdisjoint(_listed(cluster, view.objects) if missing else ()):
+            if found.view.entry == view.entry and _agree(found, units, served, view):
                 return found
         self.forget(cluster)
         return _only(claim(view, self.settings, served, now), units)
@@ -143,8 +142,19 @@ def _listed(cluster: str, objects: ClusterObjects | Unknown) -> frozenset[UnitId
     )
 
 
-def _named(found: ClusterClaims) -> frozenset[UnitId]:
-    return frozenset((*(each.unit for each in found.claims), *found.unexposed))
+def _agree(
+    found: ClusterClaims, units: frozenset[UnitId], served: Served, view: ClusterView
+) -> bool:
+    """Whether the view says too that what kept claims miss is not there.
+
+    What was told last may be old: that HEAD serves what is not exposed is no proof of absence
+    until the view says it.
+    """
+    refused = {*found.unexposed, *found.elsewhere}
+    cluster = view.entry.name
+    missing = units - {each.unit for each in found.claims} - {UnitId(cluster=cluster)}
+    missing -= refused - served.keys()
+    return not missing or missing.isdisjoint(_listed(cluster, view.objects))
 
 
 def _only(claims: ClusterClaims, units: Collection[UnitId]) -> ClusterClaims:
@@ -156,4 +166,5 @@ def _only(claims: ClusterClaims, units: Collection[UnitId]) -> ClusterClaims:
             each for each in claims.unexposed_sources if each.unit in units
         ),
         follow=tuple(each for each in claims.follow if each.unit in units),
+        elsewhere=tuple(each for each in claims.elsewhere if each in units),
     )

@@ -28,7 +28,7 @@ from reconciler.live.lookout import Lookout
 from reconciler.live.means import Means, Orders
 from reconciler.live.noting import Notes, Taken
 from reconciler.live.passing import Made, Passing
-from reconciler.live.patience import hold_ends, is_unannounced
+from reconciler.live.patience import is_unannounced
 from reconciler.live.proving import Proofs
 from reconciler.live.syncing import Syncing
 from reconciler.live.windows import Pace
@@ -60,7 +60,6 @@ class Loop:
         self._agenda = Agenda(pace=UNKNOWN_PACE, interval=orders.interval)
         self._notes = Notes()
         self._tips = Tips()
-        self._ends: tuple[tuple[str, datetime], ...] = ()
         self._claims: Claims | None = None
         self._tip = CommitId("")
         self._code = Exit.DONE
@@ -138,6 +137,8 @@ class Loop:
             self._prove(everything=due.all)
         elif due.whole or (due.passes and self._is_whole(settings)):
             await self._whole()
+        elif due.late:
+            await self._fetch()
         elif due.passes:
             await self._slice(claims)
         elif due.fetch:
@@ -241,6 +242,8 @@ class Loop:
             tip, concerned = await self._passing.follow(self._tip)
         except ReconcileError as exc:
             log.warning("the branch could not be fetched", error=str(exc))
+            if self._passing.index is None:
+                self._tip = CommitId("")  # what came is not known: read it all anew
         else:
             self._came(concerned, now)
             if not self._means.lead.held:
@@ -254,8 +257,6 @@ class Loop:
         self._ring(concerned or (), now)
         if concerned is None or concerned:
             self._agenda.moved(now)
-        if concerned and self._passing.index is not None:
-            self._ends = tuple(hold_ends(self._passing.index.files))
 
     # Passes
 
@@ -326,27 +327,29 @@ class Loop:
             self._agenda.prove_soon(now)
         if is_whole:
             await self._know(result, now)
+        elif self._passing.index is None:
+            self._agenda.everything(now)
         self._set_alarms(made, now)
 
     def _set_alarms(self, made: Made, now: float) -> None:
         """Look again by itself at what time alone may change: every alarm rings only once."""
         alarms, later = self._agenda.alarms, now + self._orders.interval
         index, claims = self._passing.index, self._claims
-        for unit in self._notes.tally.waiting | made.result.plan.pending:
-            alarms.note(unit, later)
+        waiting = (*self._notes.tally.keys(), *made.result.plan.pending, *made.late)
+        self._ring(waiting, later)
         for at in index.ledger.draining | index.ledger.nexts if index else ():
             owner = index.ledger.entries[at].owner if index else None
             if owner is not None:
                 alarms.note(owner.unit, later)
-        for cluster, end in self._ends:
-            ends_at = self._seconds(end)
-            if ends_at > now and cluster == "all":
-                self._agenda.everything(ends_at)
-            elif ends_at > now:
-                alarms.note(cluster, ends_at)
+        # Whatever came about while the pass ran is over now, but the pass did not see it.
+        for cluster, end in self._passing.ends:
+            if end > made.now and cluster == "all":
+                self._agenda.everything(max(now, self._seconds(end)))
+            elif end > made.now:
+                alarms.note(cluster, max(now, self._seconds(end)))
         seen = {each.view.entry.name for each in made.result.claims}
-        for key, when in claims.alarms(seen, self._means.now()) if claims else ():
-            alarms.note(key, self._seconds(when))
+        for key, when in claims.alarms(seen, made.now) if claims else ():
+            alarms.note(key, max(now, self._seconds(when)))
 
     async def _know(self, result: PassResult, now: float) -> None:
         """Everything was looked at: go on from there, under the settings of then."""
@@ -354,7 +357,6 @@ class Loop:
         self._agenda.passed_whole(now, again)
         if result.head is not None:
             self._tip = result.head.commit
-            self._ends = tuple(hold_ends(result.head.files))
             if result.commit is not None and result.commit != self._tip:
                 self._agenda.everything(now)  # somebody else's commit came upon ours
         if result.settings is not None:

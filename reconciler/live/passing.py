@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from reconciler.live.room import Room
 from reconciler.live.slices import Asked, Sliced, Slices
 from reconciler.log import log
 from reconciler.model.claims import ClusterClaims
+from reconciler.model.clusters import ClusterView, Unknown, Why
 from reconciler.model.repository import CommitId
 from reconciler.model.units import UnitId
 from reconciler.passes import NO_PLAN, Memory, PassResult
@@ -27,12 +28,22 @@ from reconciler.run import ATTEMPTS, one_pass
 from reconciler.settings import Settings
 from reconciler.targets import proof_targets
 
+PATIENCE = (
+    5.0  # seconds that a slice waits for lists of clusters that others knew better
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A pass that was made: of `units`, or of everything (`None`), and what it leaves to prove."""
+    """A pass that was made: of `units`, or of everything (`None`), and what it leaves to prove.
+
+    `now` is the time that it was planned at, or a little before; `late` are clusters that have
+    to be passed again because they did not answer in time.
+    """
 
     result: PassResult
+    now: datetime
+    late: frozenset[Key] = frozenset()
     units: frozenset[UnitId] | None = None
     subject: Subject | None = None
 
@@ -49,6 +60,14 @@ class Passing:
         self._lookout = lookout
         self._slices = Slices(means.repository, orders.options, memory, means.look)
         self._room = Room()
+        self._lost: set[Key] = (
+            set()
+        )  # what a lost race concerned, until a pass was made
+
+    @property
+    def ends(self) -> tuple[tuple[str, datetime], ...]:
+        """When holds in files end, with their cluster (or `all`)."""
+        return self._slices.ends
 
     @property
     def index(self) -> Index | None:
@@ -60,36 +79,47 @@ class Passing:
         eyes = replace(self._lookout.eyes(), look=self._means.look)
 
         async def job() -> Made:
+            now = self._means.now()
             made = await one_pass(
                 self._means.repository, self._options, self._memory, eyes
             )
             self._slices.start(made)
+            if made.failure is None:
+                self._lost.clear()
             self._room.note(made.settings, self._slices.index, self._means.now())
-            return Made(result=made, subject=_subject(made))
+            return Made(result=made, now=now, subject=_subject(made))
 
         return await self._means.passes.do(job)
 
     async def slice(self, keys: Iterable[Key], claims: Claims) -> Made | None:
         """A pass over what these keys name; `None` when only a whole one can tell."""
         wanted = set(keys)
+        began = self._means.now()
         for attempt in range(ATTEMPTS):
             index = self._slices.index
             if index is None:
                 return None
-            await self._catch_up(index, claims)
-            asked = self._asked(index, self._units(wanted, claims), claims)
+            late = await self._catch_up(index, claims)
+            units = self._units(wanted | self._lost, claims)
+            asked = self._asked(index, units, claims, late)
             sliced = await self._make(asked)
             if sliced.whole:
                 return None
             if sliced.result is not None:
+                if sliced.result.failure is None:
+                    self._lost.clear()
                 return Made(
-                    result=sliced.result, units=asked.units, subject=sliced.subject
+                    result=sliced.result,
+                    now=asked.now,
+                    late=late,
+                    units=asked.units,
+                    subject=sliced.subject,
                 )
-            wanted |= sliced.lost
+            self._lost |= sliced.lost
             await asyncio.sleep(
                 (0.02 + 0.08 * self._means.chance()) * 2 ** min(attempt, 5)
             )
-        return Made(result=_lost(), units=frozenset())
+        return Made(result=_lost(), now=began, units=frozenset())
 
     def get_ready(self, claims: Claims) -> bool:
         """Use a moment of rest so that a cluster's next change is cheap; false: all are ready."""
@@ -108,29 +138,39 @@ class Passing:
 
         async def job() -> tuple[CommitId, frozenset[Key] | None]:
             repository, slices = self._means.repository, self._slices
-            if slices.index is not None:
+            index = slices.index
+            if index is not None:
                 concerned = slices.follow()
-                if slices.index is not None:
-                    return slices.index.commit, concerned
-            else:
-                repository.fetch()
+                if concerned is not None:
+                    return index.commit, concerned
+                return repository.head().commit, None
+            repository.fetch()
             tip = repository.head().commit
             return tip, frozenset() if tip == known else None
 
         return await self._means.passes.do(job)
 
-    async def _catch_up(self, index: Index, claims: Claims) -> None:
-        """Look again at clusters of which another reconciler knew more than we saw."""
+    async def _catch_up(self, index: Index, claims: Claims) -> frozenset[str]:
+        """Look again at clusters of which another reconciler knew more than we saw.
+
+        Those that did not answer in time, and are unknown until they do.
+        """
         behind = self._slices.of_others
         if self._options.only is not None:
             behind &= self._options.only
         if behind:
             log.info("another process was here", clusters=len(behind))
-            await asyncio.gather(*map(self._lookout.look_again, sorted(behind)))
+        looks = {
+            asyncio.create_task(self._lookout.look_again(each)): each for each in behind
+        }
+        waiting = await _ended(looks)
+        late = frozenset(looks[each] for each in waiting)
         for cluster in behind:
             claims.forget(cluster)
-        self._slices.of_others = set()
-        self._memory.followed = index.commit
+        self._slices.of_others = set(late)
+        if not late:
+            self._memory.followed = index.commit
+        return late
 
     async def _make(self, asked: Asked) -> Sliced:
         async def job() -> Sliced:
@@ -154,15 +194,26 @@ class Passing:
                 found.add(UnitId(cluster=key))
         return frozenset(found)
 
-    def _asked(self, index: Index, units: frozenset[UnitId], claims: Claims) -> Asked:
+    def _asked(
+        self,
+        index: Index,
+        units: frozenset[UnitId],
+        claims: Claims,
+        late: frozenset[str],
+    ) -> Asked:
         only = self._options.only
         scope = frozenset(
             each for each in index.scope(units) if only is None or each.cluster in only
         )
         now = self._means.now()
+        claimed = _claimed(index, scope, claims, now)
         return Asked(
             units=scope,
-            claims=tuple(_claimed(index, scope, claims, now)),
+            named=scope & units,
+            claims=tuple(
+                _unanswered(each) if each.view.entry.name in late else each
+                for each in claimed
+            ),
             failures=self._lookout.failures(),
             now=now,
         )
@@ -181,6 +232,30 @@ def _claimed(
         found = claims.of(cluster, mine, served, now)
         if found is not None:
             yield found
+
+
+async def _ended(
+    looks: Collection[asyncio.Task[datetime | None]],
+) -> Collection[asyncio.Task[datetime | None]]:
+    """Wait for looks a moment: those that have not ended, and are given up. Raises what they raised."""
+    if not looks:
+        return ()
+    try:
+        done, waiting = await asyncio.wait(looks, timeout=PATIENCE)
+    finally:
+        for each in looks:
+            each.cancel()
+    for each in done:
+        each.result()
+    return waiting
+
+
+def _unanswered(claims: ClusterClaims) -> ClusterClaims:
+    """A cluster that did not answer in time: nothing may follow from what was seen before."""
+    entry = claims.view.entry
+    message = f"{entry.name}: no list within {PATIENCE:g} s"
+    nothing = Unknown(why=Why.TIMEOUT, message=message)
+    return ClusterClaims(view=ClusterView(entry=entry, objects=nothing))
 
 
 def _subject(made: PassResult) -> Subject | None:

@@ -17,6 +17,8 @@ from reconciler.model.repository import File
 from reconciler.passes import PassResult
 from reconciler.settings import under_review
 
+# Said of a cluster as a whole where they name no unit: all of it waits for somebody else.
+OF_CLUSTERS = frozenset({Code.DUPLICATE_CLUSTER, Code.LEDGER_CONTRADICTION})
 # Refused or kept until a quarantine or an hour is over, or somebody else has left.
 _PASSING = frozenset(
     {
@@ -28,6 +30,7 @@ _PASSING = frozenset(
         Code.REWRITES_WITHHELD,
         Code.DELETIONS_WITHHELD,
         Code.TRANSFER_REFUSED,
+        *OF_CLUSTERS,
     }
 )
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from reconciler.errors import Conflict, ReconcileError
 from reconciler.freshness import clusters_of_others
 from reconciler.live.agenda import Key
+from reconciler.live.patience import hold_ends
 from reconciler.log import log
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import InventoryFailure, Unknown
@@ -37,9 +38,13 @@ _NO_COMMIT = CommitId("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What one slice is about: its whole scope, what it claims, what could not be read."""
+    """What one slice is about: its whole scope, what it claims, what could not be read.
+
+    `named` are the units of the scope that are in it because of themselves.
+    """
 
     units: frozenset[UnitId]
+    named: frozenset[UnitId]
     claims: tuple[ClusterClaims, ...]
     failures: tuple[InventoryFailure, ...]
     now: datetime
@@ -76,6 +81,7 @@ class Slices:
         self._settings: Settings | None = None
         self._index: Index | None = None
         self.of_others: set[str] = set()  # clusters of which another reconciler wrote
+        self.ends: tuple[tuple[str, datetime], ...] = ()  # of holds in files
 
     @property
     def index(self) -> Index | None:
@@ -89,11 +95,12 @@ class Slices:
         if known and result.head is not None and result.history is not None:
             self._settings = result.settings
             self._index = Index(result.head, result.history)
+            self.ends = tuple(hold_ends(result.head.files))
 
     def follow(self) -> frozenset[Key] | None:
         """Fetch, and go on with what came: the units and clusters that it concerns.
 
-        `None` when everything has to be read anew.
+        `None` when everything has to be read anew, as after whatever this raises.
         """
         self._repository.fetch()
         return self._advance(ours=False)
@@ -130,7 +137,7 @@ class Slices:
             now=asked.now,
             failures=asked.failures,
             looks=self._memory.looks.current(settings.guards.grace),
-            proven=await self._proven(index, settings),
+            proven=await self._proven(index, settings, asked),
             released=options.released,
             only=options.only,
             units=asked.units,
@@ -147,11 +154,13 @@ class Slices:
         )
 
     async def _proven(
-        self, index: Index, settings: Settings
+        self, index: Index, settings: Settings, asked: Asked
     ) -> frozenset[tuple[UnitId, str]]:
-        """Units that serve, asked only while something drains."""
+        """Units that serve, asked only of what this slice may release: others wait anyway."""
+        drain = settings.release.drain
         entries = (index.ledger.entries[at] for at in index.ledger.draining)
-        units = frozenset(each.owner.unit for each in entries if each.owner is not None)
+        over = (each.owner for each in entries if asked.now - each.since >= drain)
+        units = frozenset(each.unit for each in over if each is not None) & asked.named
         if not units:
             return frozenset()
         proofs = await prove(
@@ -180,7 +189,10 @@ class Slices:
         log.info("commit pushed", commit=commit, changes=len(made.drafts))
         self._memory.pushed = self._memory.followed = commit
         result = replace(result, commit=commit if commit != made.base else None)
-        self._advance(ours=True)
+        try:
+            self._advance(ours=True)
+        except ReconcileError as exc:
+            log.warning("what was pushed could not be read", error=str(exc))
         return self._done(result, asked)
 
     def _done(self, result: PassResult, asked: Asked) -> Sliced:
@@ -198,15 +210,21 @@ class Slices:
         index = self._index
         if index is None:
             return None
+        self._index = (
+            None  # an index that is read half knows the tip but not what is there
+        )
         changes = self._repository.since(index.commit)
-        concerned = None
-        if changes is not None:
-            if changes.tip == index.commit:
-                return frozenset()
-            concerned = index.advance(changes)
-        if changes is None or concerned is None:
-            self._index = None
+        if changes is None:
             return None
+        if changes.tip == index.commit:
+            self._index = index
+            return frozenset()
+        concerned = index.advance(changes)
+        if concerned is None:
+            return None
+        if any(path.startswith("holds/") for path in changes.files):
+            self.ends = tuple(hold_ends(index.files))
+        self._index = index
         if not ours:
             self.of_others |= clusters_of_others(
                 changes.commits, _NO_COMMIT, self._options.gateways

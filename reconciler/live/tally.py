@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from reconciler.codes import Code
-from reconciler.live.patience import waits
+from reconciler.live.agenda import Key
+from reconciler.live.patience import OF_CLUSTERS, waits
 from reconciler.model.plans import Op, Plan, Row
 from reconciler.model.units import UnitId
 
@@ -24,6 +25,13 @@ class Tally:
         self.ops: Counter[Op] = Counter()
         self.held: Counter[Code] = Counter()
         self.waiting: set[UnitId] = set()
+
+    def keys(self) -> Iterator[Key]:
+        """Who waits for time: units, or a cluster as a whole where a row names no unit."""
+        for unit in self.waiting - {NOBODY}:
+            codes = {row.code for row in self._rows[unit]}
+            whole = unit.is_api and not OF_CLUSTERS.isdisjoint(codes)
+            yield unit.cluster if whole else unit
 
     def whole(self, plan: Plan) -> None:
         """A pass looked at everything."""

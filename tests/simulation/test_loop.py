@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from reconciler.errors import Exit
+from reconciler.errors import Exit, Unavailable
+from reconciler.ledger import counts
+from reconciler.live import passing
+from reconciler.live.loop import Loop
 from reconciler.model.updates import Delta
+from reconciler.passes import PassResult
+from reconciler.plan import index as plan_index
+from reconciler.repo import Repository
 from tests.builders import node
+from tests.integration.remotes import git
 from tests.simulation.clock import now
 from tests.simulation.fleet import FleetWatcher, Sky, exposed
 from tests.simulation.rig import Rig, made, missed, time
@@ -239,3 +247,151 @@ def test_deltas_that_do_not_fit_mean_a_look_at_the_cluster(rig: Rig) -> None:
 
     rig.play(story)
     assert [len(rig.pushed("c1", f"vs{index}")) for index in range(3)] == [1, 2, 2]
+
+
+RESERVED = "gateway: public\nport: 44000\nstate: reserved\n"
+
+
+def test_a_branch_that_was_read_half_is_read_anew(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that was given meanwhile is not given twice."""
+    broken: list[str] = []
+
+    def breaks(path: str, *rest: Any) -> Any:
+        if path in broken:
+            broken.remove(path)
+            raise Unavailable("the clone does not have a file")
+        return counts(path, *rest)
+
+    monkeypatch.setattr(plan_index, "counts", breaks)
+    given = "ports/public/44000.yaml"
+
+    async def story(rig: Rig) -> None:
+        await asyncio.sleep(10)
+        first = min(path for path in rig.files() if path.startswith("ports/"))
+        broken.append(first)
+        rig.place.commits(first, rig.show(first) + "\n# looked at\n", "Touch it")
+        rig.place.commits(given, RESERVED, "Reserve a port")
+        await asyncio.sleep(60)
+        assert not broken
+        new = exposed("vs9", 0)
+        wanted = {**new.annotations, "wharfinger.dev/request-port": "44000"}
+        rig.fleet.apply("c1", "vs9", replace(new, annotations=wanted))
+        await asyncio.sleep(60)
+
+    rig.play(story)
+    assert rig.show(given) == RESERVED.strip()
+
+
+def test_what_was_switched_off_and_is_on_again_is_not_removed(rig: Rig) -> None:
+    """What flaps is told late, so that what was told last says that it is off."""
+
+    async def story(rig: Rig) -> None:
+        on = rig.fleet.clusters["c1"].objects["vs0"]
+        for _ in range(12):
+            rig.fleet.apply("c1", "vs0", replace(on, annotations={}))
+            await asyncio.sleep(0.05)
+            rig.fleet.apply("c1", "vs0", on)
+            await asyncio.sleep(0.3)
+        await asyncio.sleep(120)
+
+    rig.play(story)
+    assert rig.pushed("c1", "vs0")[1:] == []
+
+
+def test_a_branch_that_was_rewound_to_the_last_whole_pass_is_noticed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[float] = []
+    failed = Loop._failed
+
+    def complains(self: Loop, *args: Any, **more: Any) -> None:
+        complaints.append(time())
+        failed(self, *args, **more)
+
+    monkeypatch.setattr(Loop, "_failed", complains)
+
+    async def story(rig: Rig) -> None:
+        before = rig.tip()
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(10)
+        assert rig.tip() != before
+        git(rig.place.bare, "update-ref", "refs/heads/main", before)
+        await asyncio.sleep(120)
+
+    rig.play(story)
+    assert complaints
+    assert complaints[0] < 130
+
+
+def test_what_a_lost_race_concerned_is_passed_although_the_next_try_failed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+    push = Repository.push
+
+    def fails_once(self: Repository, *args: Any) -> Any:
+        tries.append(time())
+        if len(tries) == 2:
+            raise Unavailable("the server does not answer for a moment")
+        return push(self, *args)
+
+    async def story(rig: Rig) -> None:
+        hold = "holds/c1/shop/vs0.yaml"
+        rig.place.commits(hold, "reason: freeze\n", "Freeze")
+        await asyncio.sleep(40)
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(56)
+        assert rig.pushed("c1", "vs0")[1:] == []
+        monkeypatch.setattr(Repository, "push", fails_once)
+        past = 'reason: freeze\nuntil: "2026-03-02T08:00:01Z"\n'
+        rig.place.commits(hold, past, "Unfreeze")
+        rig.fleet.apply("c2", "vs1", exposed("vs1", 1))
+        await asyncio.sleep(120)
+
+    rig.play(story)
+    assert len(tries) > 2
+    assert len(rig.pushed("c2", "vs1")[1:]) == 1
+    assert len(rig.pushed("c1", "vs0")[1:]) == 1
+
+
+def test_a_hold_that_ends_while_a_pass_runs_has_ended(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_pass = passing.one_pass
+
+    async def slow(*args: Any) -> PassResult:
+        result = await one_pass(*args)
+        await asyncio.sleep(40)
+        return result
+
+    monkeypatch.setattr(passing, "one_pass", slow)
+
+    async def story(rig: Rig) -> None:
+        await asyncio.sleep(60)
+        hold = 'reason: freeze\nuntil: "2026-03-02T09:01:10Z"\n'
+        rig.place.commits("holds/c1/shop/vs0.yaml", hold, "Freeze")
+        await asyncio.sleep(100)
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(3600)
+
+    rig.play(story)
+    ((at, _),) = rig.pushed("c1", "vs0")[1:]
+    assert 3670 <= at < 3720
+
+
+def test_a_hold_that_came_before_our_push_ends_at_its_time(rig: Rig) -> None:
+    async def story(rig: Rig) -> None:
+        await asyncio.sleep(35)
+        rig.fleet.apply("c2", "vs1", exposed("vs1", 1))
+        hold = 'reason: freeze\nuntil: "2026-03-02T08:10:00Z"\n'
+        rig.place.commits("holds/c1/shop/vs0.yaml", hold, "Freeze")
+        await asyncio.sleep(30)
+        rig.fleet.apply("c1", "vs0", exposed("vs0", 1))
+        await asyncio.sleep(600)
+
+    rig.play(story)
+    assert len(rig.pushed("c2", "vs1")[1:]) == 1
+    ((at, _),) = rig.pushed("c1", "vs0")[1:]
+    assert 600 <= at < 620

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from reconciler.codes import Code
 from reconciler.live.agenda import HOUR, Agenda
-from reconciler.live.tally import Tally
+from reconciler.live.tally import NOBODY, Tally
 from reconciler.live.windows import Pace
 from reconciler.model.plans import Op, Plan, Row
 from reconciler.model.repository import CommitId
@@ -133,3 +134,30 @@ def test_rows_stand_until_a_pass_over_their_unit() -> None:
 
     tally.slice(plan(), {a, b})
     assert (sum(tally.ops.values()), sum(tally.held.values())) == (0, 0)
+
+
+def test_a_row_of_no_unit_waits_for_its_whole_cluster() -> None:
+    of_cluster = replace(row("", Op.SKIP, Code.DUPLICATE_CLUSTER), name=None)
+    of_nobody = replace(row("", Op.SKIP, Code.LEDGER_CONTRADICTION), name=None)
+    tally = Tally()
+    tally.whole(
+        plan(
+            replace(of_cluster, namespace=None),
+            replace(of_nobody, cluster="", namespace=None),
+            row("a", Op.SKIP, Code.LEDGER_CONTRADICTION),
+        )
+    )
+
+    a = UnitId(cluster="eu1", namespace="shop", name="a")
+    assert tally.waiting == {UnitId(cluster="eu1"), NOBODY, a}
+    assert set(tally.keys()) == {"eu1", a}
+
+
+def test_the_branch_is_fetched_although_passes_are_always_due() -> None:
+    made = agenda()
+    made.fetched(100.0)
+    made.windows.note("eu1", 100.0)
+    assert (made.due(129.9).passes, made.due(129.9).late) == (True, False)
+    assert made.due(130.0).late
+    made.fetched(130.0)
+    assert not made.due(130.0).late

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from reconciler.claim import claim
 from reconciler.live.claiming import Claims
 from reconciler.model.clusters import ClusterView, Unknown, VirtualService, Why
-from reconciler.model.units import UnitId
+from reconciler.model.units import UnitAddresses, UnitId
 from reconciler.model.updates import Delta, Update
 from tests import builders
 from tests.builders import NOW, node, service, view, virtual_service
@@ -34,9 +34,13 @@ class Cluster:
     objects: dict[str, VirtualService] = field(default_factory=dict)
     dark: bool = False
     late: bool = False
+    cluster_id: str = ""
 
     def view(self, cluster: str) -> ClusterView | None:
         found = view(*self.objects.values(), service(), node())
+        if self.cluster_id:
+            entry = replace(found.entry, cluster_id=self.cluster_id)
+            found = replace(found, entry=entry)
         if self.dark:
             gone = Unknown(why=Why.UNREACHABLE, message="no answer")
             return replace(found, objects=gone)
@@ -142,3 +146,29 @@ def test_kept_claims_are_those_of_the_view(steps: list[tuple[str, int, bool]]) -
         assert outcomes(claims, *"abc") == {
             each.unit: each.outcome for each in expected.claims
         }
+
+
+def test_what_is_told_late_to_be_off_is_claimed_from_the_view() -> None:
+    cluster = Cluster(objects={"a": another("a", 1)})
+    claims = begun(cluster)
+    served = {unit("a"): UnitAddresses(unit=unit("a"), failover="none", routes=())}
+    on = cluster.objects["a"]
+    claims.note(cluster.change("a", replace(on, annotations={})))
+    cluster.objects["a"] = on  # and nobody told yet
+
+    found = claims.of("eu1", frozenset({unit("a")}), served, NOW)
+
+    assert found is not None
+    assert [each.unit for each in found.claims] == [unit("a")]
+    assert found.unexposed == ()
+
+
+def test_a_cluster_of_another_id_is_not_known_by_what_was_kept() -> None:
+    cluster = Cluster(objects={"a": another("a", 1)})
+    claims = begun(cluster)
+    cluster.cluster_id = "another"  # and nobody told yet
+
+    found = claims.of("eu1", frozenset({unit("a")}), {}, NOW)
+
+    assert found is not None
+    assert found.view.entry.cluster_id == "another"

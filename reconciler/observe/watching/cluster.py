@@ -9,38 +9,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from reconciler.kube import KubeApi, KubeError, Listed, Spent
+from reconciler.log import log
 from reconciler.model.clusters import ClusterEntry, ClusterView, Unknown, Why
 from reconciler.model.updates import Delta
-from reconciler.observe import parse
-from reconciler.observe.discovery import Istio, all_of, identity, served_istio
+from reconciler.observe.discovery import Istio, identity, served_istio
 from reconciler.observe.servers import Server, certificate_names_of
 from reconciler.observe.watching.health import Health
-from reconciler.observe.watching.kinds import PODS, Source, sources
+from reconciler.observe.watching.kinds import PODS, Source
+from reconciler.observe.watching.lists import Lists, Start, whole_lists
 from reconciler.observe.watching.pace import Backoff
 from reconciler.observe.watching.store import ChangeKey, Changes, Kind, Row, Store
-from reconciler.observe.watching.stream import Moved, Stream, listing
+from reconciler.observe.watching.stream import Moved, Stream
 from reconciler.observe.watching.world import World
 
 SESSION = "session"
 NOT_YET = Unknown(why=Why.INCOMPLETE, message="not listed yet")
+FAULTS = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError),
+)
+"""What code raises that is wrong about something a server said: one cluster's trouble alone."""
 
 
 class _Anew(Exception):
     """A new session is wanted although nothing failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lists:
-    """Whole lists of one cluster; `pods` are `None` when not needed or not granted."""
-
-    cluster_id: str
-    istio: Istio
-    found: tuple[tuple[Source, Listed[Row]], ...]
-    pods: Listed[Row] | None
 
 
 class ClusterWatch:
@@ -65,6 +61,8 @@ class ClusterWatch:
         self._api: KubeApi | None = None
         self._doubt: asyncio.TimerHandle | None = None
         self._over = False
+        self._used = server
+        self._whole_at = float("-inf")
 
     @property
     def name(self) -> str:
@@ -100,8 +98,8 @@ class ClusterWatch:
         loop, backoff = asyncio.get_running_loop(), Backoff(self._world.pace)
         try:
             while True:
+                await self._turn()
                 began, self._api = loop.time(), None
-                self._again.clear()
                 asked, self._asked = self._asked, []
                 try:
                     await self._session(asked)
@@ -112,6 +110,10 @@ class ClusterWatch:
                     await self._rest(backoff.next(self._world.chance()))
                 except _Anew:
                     self._world.counts.restarts += 1
+                except FAULTS as fault:
+                    # Whatever one server said, the watches of all others must go on.
+                    self._faulty(fault)
+                    await self._rest(backoff.next(self._world.chance()))
                 finally:
                     _resolve(asked)
         finally:
@@ -119,35 +121,51 @@ class ClusterWatch:
             _resolve(self._asked)
             self._trust()
 
+    async def _turn(self) -> None:
+        """Whole lists are as rare as those of one kind, unless our own side asks for them."""
+        self._again.clear()
+        loop = asyncio.get_running_loop()
+        seconds = self._whole_at + self._world.pace.relist - loop.time()
+        if seconds > 0 and not self._asked and self.server is self._used:
+            await self._rest(seconds)
+            self._again.clear()
+
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._again.wait()
 
     async def _session(self, asked: list[asyncio.Future[None]]) -> None:
-        world = self._world
-        async with world.connect(self.server) as api:
+        # Another one may come while this one is asked: what it says is never mixed with that.
+        self._used = server = self.server
+        async with self._world.connect(server) as api:
             self._api = api
-            async with self.listing():
-                lists = await _read(api)
-            names = await certificate_names_of(
-                self.server.entry, self.server.credentials, world.settings
-            )
-            self._take(lists, names)
+            start = await self._begin(api, server)
             _resolve(asked)
-            await self._follow(api, lists)
+            await self._follow(api, start)
 
-    async def _follow(self, api: KubeApi, lists: _Lists) -> None:
+    async def _begin(self, api: KubeApi, server: Server) -> Start:
+        async with self.listing():
+            lists = await whole_lists(api)
+        self._whole_at = asyncio.get_running_loop().time()
+        names = await self._certificate_names(server)
+        self._take(lists, server.entry, names)
+        return lists.start()
+
+    async def _certificate_names(self, server: Server) -> tuple[str, ...] | None:
+        settings = self._world.settings
+        return await certificate_names_of(server.entry, server.credentials, settings)
+
+    async def _follow(self, api: KubeApi, start: Start) -> None:
         def stream(source: Source, version: str) -> Stream:
             return Stream(
                 api=api, source=source, home=self, world=self._world, version=version
             )
 
-        pods = stream(PODS, lists.pods.version if lists.pods else "")
         await _first_failure(
-            *(stream(source, found.version).run() for source, found in lists.found),
-            self._follow_pods(pods),
-            self._tend(api, lists.istio),
+            *(stream(*each).run() for each in start.versions),
+            self._follow_pods(stream(PODS, start.pods)),
+            self._tend(api, start.istio),
             self._until_asked(),
         )
 
@@ -157,6 +175,8 @@ class ClusterWatch:
             await pods.run()
             pods.version = ""
             self._changed(self._store.forget_pods())
+            # Nobody asks for them any more, so that they failed is nobody's trouble.
+            self.well(Kind.PODS)
 
     async def _until_asked(self) -> None:
         await self._again.wait()
@@ -173,13 +193,15 @@ class ClusterWatch:
                 if error.why is Why.NO_CRD:
                     raise
                 continue
-            names = await certificate_names_of(
-                self.server.entry, self.server.credentials, self._world.settings
-            )
+            names = await self._certificate_names(self._used)
+            if self._unknown is not None:
+                continue
             if names not in (None, self._entry.certificate_names):
                 self._enter(replace(self._entry, certificate_names=names), {})
 
-    def _take(self, lists: _Lists, names: tuple[str, ...] | None) -> None:
+    def _take(
+        self, lists: Lists, entry: ClusterEntry, names: tuple[str, ...] | None
+    ) -> None:
         """New lists of everything."""
         if lists.cluster_id != self._entry.cluster_id:
             self._store = self._empty()
@@ -197,9 +219,7 @@ class ClusterWatch:
         self._trust()
         if names is None and lists.cluster_id == self._entry.cluster_id:
             names = self._entry.certificate_names
-        entry = replace(
-            self.server.entry, cluster_id=lists.cluster_id, certificate_names=names
-        )
+        entry = replace(entry, cluster_id=lists.cluster_id, certificate_names=names)
         self._enter(entry, changes)
         self.settled.set()
 
@@ -249,14 +269,19 @@ class ClusterWatch:
         elif not isinstance(error, Moved):
             self._failed(SESSION, error)
 
+    def _faulty(self, fault: Exception) -> None:
+        kind = type(fault).__name__
+        log.error("a cluster's watch broke", cluster=self.name, error=kind)
+        message = f"{self.name}: what its server said led to {kind}; it is listed anew"
+        self._degrade(Unknown(why=Why.UNREADABLE, message=message))
+
     def _failed(self, part: str, error: KubeError) -> None:
         loop = asyncio.get_running_loop()
         if self._unknown is not None:
             self._degrade(error.unknown())
         if self._health.failed(part, error, loop.time()):
             loop.call_later(self._health.deadline, self._judge)
-        known = bool(self._entry.cluster_id)
-        if known and error.why is Why.UNREACHABLE and self._doubt is None:
+        if self._entry.cluster_id and self._doubt is None:
             self._doubt = loop.call_later(
                 self._world.between(self._world.pace.doubt), self._look_closer
             )
@@ -316,18 +341,20 @@ class ClusterWatch:
         self._changed(self._store.drop(kind, row.key))
 
     def well(self, kind: Kind) -> None:
-        """A watch holds; when it was the last that did not, the cluster is known again."""
+        """A watch holds. When it was the last that did not, an unknown cluster is listed anew."""
         self._health.well(kind)
         if self._unknown is None:
             return
         if self._health.verdict(asyncio.get_running_loop().time()) is None:
-            self._enter(self._entry, {})
+            # A server that was restored meanwhile lets old watches go on, and they see nothing.
+            self._again.set()
 
     def failed(self, kind: Kind, error: KubeError) -> None:
         """A watch, or a list, of one kind failed."""
         if kind is Kind.PODS and error.why is Why.FORBIDDEN:
             # Labels that nobody updates would be lies; without them one unit is rejected.
             self._changed(self._store.forget_pods())
+            self.well(kind)
             return
         self._failed(kind, error)
 
@@ -353,28 +380,3 @@ async def _first_failure(*parts: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
-
-
-async def _read(api: KubeApi) -> _Lists:
-    """All collections, between two looks at who answers. Raises KubeError."""
-    cluster_id = await identity(api)
-    istio = await served_istio(api)
-    spent = Spent()
-    wanted = sources(istio.path, rules=istio.rules)
-    lists = await all_of(*(listing(api, source, spent) for source in wanted))
-    services = (row.value for row in lists[0].items)
-    pods = await _pods(api, spent) if parse.needs_pods(services) else None
-    if await identity(api) != cluster_id:
-        what = "another cluster answered before the lists were whole"
-        raise KubeError(what, api.name, why=Why.INCOMPLETE)
-    found = tuple(zip(wanted, lists, strict=True))
-    return _Lists(cluster_id=cluster_id, istio=istio, found=found, pods=pods)
-
-
-async def _pods(api: KubeApi, spent: Spent) -> Listed[Row] | None:
-    try:
-        return await listing(api, PODS, spent)
-    except KubeError as error:
-        if error.why is Why.FORBIDDEN:
-            return None
-        raise

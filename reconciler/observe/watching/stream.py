@@ -121,13 +121,19 @@ class Stream:
         self.world.counts.restarts += 1
         if isinstance(error, Expired | Rejected) or error.why is Why.UNREADABLE:
             self.version = ""
+        elif self._is_not_granted(error):
+            # Their list is forgotten, so a watch alone must not go on from it.
+            self.version = ""
         elif error.status >= 500:
             self._refusals += 1
             if self._refusals >= STUCK:
                 self._refusals, self.version = 0, ""
 
+    def _is_not_granted(self, error: KubeError) -> bool:
+        return self.source.kind is Kind.PODS and error.why is Why.FORBIDDEN
+
     def _rest(self, error: KubeError) -> float:
-        if self.source.kind is Kind.PODS and error.why is Why.FORBIDDEN:
+        if self._is_not_granted(error):
             # Nobody has to grant this; ask again now and then.
             return self.world.pace.tend
         return self._backoff.next(self.world.chance())

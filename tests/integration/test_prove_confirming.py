@@ -187,6 +187,30 @@ def test_what_cannot_be_confirmed_is_not_seen(made: Made) -> None:
     proving(made, platform, use)
 
 
+def test_content_that_comes_back_is_confirmed_anew(made: Made) -> None:
+    platform = hub()
+    known = settings().model_copy(
+        update={
+            "platform": HUB,
+            "gateways": (
+                gateway(proof={"argocd": ["argocd/ingress-*"], "connect": False}),
+            ),
+        }
+    )
+    seen: Seen = {}
+
+    async def use(_: Prove, watched: Watched) -> None:
+        for wish in (target().wish, target().wish + b"# other", target().wish):
+            about = target(wish=wish)
+            content_at = Repository(about).content_at
+            before = platform.lists.count("tcproutes")
+            (found,) = await prove([about], known, content_at, seen, watched.look)
+            assert found.stage is Stage.SERVING
+            assert platform.lists.count("tcproutes") == before + 1 + (before == 0)
+
+    proving(made, platform, use)
+
+
 def test_an_unknown_revision_is_asked_for_once_a_round(made: Made) -> None:
     platform = hub(revision="c" * 40)
     units = [UnitId(cluster="eu1", namespace="shop", name=f"u{at}") for at in range(9)]

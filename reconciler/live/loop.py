@@ -284,7 +284,8 @@ class Loop:
         taken, rung = agenda.windows.take(now), agenda.alarms.take(now)
         self._looks.seen()
         try:
-            made = await self._passing.slice({*taken, *rung}, claims)
+            withheld = frozenset(self._notes.tally.withheld)
+            made = await self._passing.slice({*taken, *rung}, claims, withheld)
         except ReconcileError as exc:
             self._failed(exc, taken, whole=False)
             self._ring(rung, agenda.rest_until)

@@ -91,8 +91,16 @@ class Passing:
 
         return await self._means.passes.do(job)
 
-    async def slice(self, keys: Iterable[Key], claims: Claims) -> Made | None:
-        """A pass over what these keys name; `None` when only a whole one can tell."""
+    async def slice(
+        self,
+        keys: Iterable[Key],
+        claims: Claims,
+        withheld: frozenset[UnitId] = frozenset(),
+    ) -> Made | None:
+        """A pass over what these keys name; `None` when only a whole one can tell.
+
+        `withheld` are units of which earlier passes withheld something.
+        """
         wanted = set(keys)
         began = self._means.now()
         for attempt in range(ATTEMPTS):
@@ -102,7 +110,7 @@ class Passing:
             late = await self._catch_up(index, claims)
             units = self._units(wanted | self._lost, claims)
             asked = self._asked(index, units, claims, late)
-            sliced = await self._make(asked)
+            sliced = await self._make(replace(asked, withheld=withheld))
             if sliced.whole:
                 return None
             if sliced.result is not None:

@@ -40,7 +40,8 @@ _NO_COMMIT = CommitId("")
 class Asked:
     """What one slice is about: its whole scope, what it claims, what could not be read.
 
-    `named` are the units of the scope that are in it because of themselves.
+    `named` are the units of the scope that are in it because of themselves, `withheld` any units
+    of which earlier passes withheld something.
     """
 
     units: frozenset[UnitId]
@@ -48,6 +49,7 @@ class Asked:
     claims: tuple[ClusterClaims, ...]
     failures: tuple[InventoryFailure, ...]
     now: datetime
+    withheld: frozenset[UnitId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ class Slices:
             only=options.only,
             units=asked.units,
             gateways=options.gateways,
+            withheld=asked.withheld,
             accept_deletions=options.accept_deletions,
             accept_rewrites=options.accept_rewrites,
         )

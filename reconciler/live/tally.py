@@ -11,13 +11,15 @@ from reconciler.live.patience import OF_CLUSTERS, waits
 from reconciler.model.plans import Op, Plan, Row
 from reconciler.model.units import UnitId
 
+_TOO_MUCH = frozenset({Code.DELETIONS_WITHHELD, Code.REWRITES_WITHHELD})
 NOBODY = UnitId(cluster="")
 
 
 class Tally:
     """The rows that stand: a slice replaces those of its units, a whole pass all.
 
-    `ops` counts them, `held` those of holds by code; `waiting` are units that time may change.
+    `ops` counts them, `held` those of holds by code; `waiting` are units that time may change,
+    `withheld` those whose deletion or rewrite is too much at once.
     """
 
     def __init__(self) -> None:
@@ -25,10 +27,14 @@ class Tally:
         self.ops: Counter[Op] = Counter()
         self.held: Counter[Code] = Counter()
         self.waiting: set[UnitId] = set()
+        self.withheld: set[UnitId] = set()
 
     def keys(self) -> Iterator[Key]:
-        """Who waits for time: units, or a cluster as a whole where a row names no unit."""
-        for unit in self.waiting - {NOBODY}:
+        """Who is worth another look: units, or a cluster as a whole where a row names no unit.
+
+        What is withheld only a pass over everything judges anew.
+        """
+        for unit in self.waiting - self.withheld - {NOBODY}:
             codes = {row.code for row in self._rows[unit]}
             whole = unit.is_api and not OF_CLUSTERS.isdisjoint(codes)
             yield unit.cluster if whole else unit
@@ -39,6 +45,7 @@ class Tally:
         self.ops.clear()
         self.held.clear()
         self.waiting.clear()
+        self.withheld.clear()
         self._put(plan.rows)
 
     def slice(self, plan: Plan, units: Iterable[UnitId]) -> None:
@@ -46,6 +53,7 @@ class Tally:
         for unit in (*units, NOBODY):
             self._count(self._rows.pop(unit, ()), -1)
             self.waiting.discard(unit)
+            self.withheld.discard(unit)
         self._put(plan.rows)
 
     def _put(self, rows: Iterable[Row]) -> None:
@@ -54,6 +62,8 @@ class Tally:
             found.setdefault(unit_of(row), []).append(row)
             if waits(row):
                 self.waiting.add(unit_of(row))
+            if row.op is Op.WITHHOLD and row.code in _TOO_MUCH:
+                self.withheld.add(unit_of(row))
         for unit, mine in found.items():
             self._count(self._rows.get(unit, ()), -1)
             self._rows[unit] = tuple(mine)

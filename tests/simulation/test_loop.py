@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler import yamlio
 from reconciler.errors import Exit, Unavailable
 from reconciler.ledger import counts
 from reconciler.live import passing
@@ -16,9 +18,10 @@ from reconciler.live.loop import Loop
 from reconciler.model.updates import Delta
 from reconciler.passes import PassResult
 from reconciler.plan import index as plan_index
-from reconciler.repo import Repository
+from reconciler.repo import Credentials, Remote, Repository
 from tests.builders import node
-from tests.integration.remotes import git
+from tests.integration.remotes import draft, git
+from tests.simulation.churn import SETTINGS
 from tests.simulation.clock import now
 from tests.simulation.fleet import FleetWatcher, Sky, exposed
 from tests.simulation.rig import Rig, made, missed, time
@@ -395,3 +398,58 @@ def test_a_hold_that_came_before_our_push_ends_at_its_time(rig: Rig) -> None:
     assert len(rig.pushed("c2", "vs1")[1:]) == 1
     ((at, _),) = rig.pushed("c1", "vs0")[1:]
     assert 600 <= at < 620
+
+
+def test_what_was_withheld_from_all_is_not_rewritten_one_by_one(rig: Rig) -> None:
+    rig.fleet.add("c3", 12)
+
+    async def story(rig: Rig) -> None:
+        gateway = {**SETTINGS["gateways"][0], "host": "other.example.com"}
+        text = yamlio.dump({**SETTINGS, "gateways": [gateway]})
+        rig.place.commits("wharfinger.yaml", text, "Another host")
+        await asyncio.sleep(100)
+        for index in range(6):
+            old = rig.fleet.clusters["c3"].objects[f"vs{index}"]
+            labelled = {**old.annotations, "team": "x"}
+            new = replace(old, resource_version="7", annotations=labelled)
+            rig.fleet.apply("c3", f"vs{index}", new)
+            await asyncio.sleep(10)
+
+    rig.play(story)
+    assert [rig.pushed("c3", f"vs{index}")[1:] for index in range(6)] == [[]] * 6
+
+
+def another_wrote(rig: Rig, path: str) -> None:
+    remote = Remote(url=str(rig.place.bare), credentials=Credentials())
+    other = Repository.open(remote, rig.root / "other", renderer=2)
+    other.fetch()
+    wrote = draft(path, f"{rig.show(path)}\n# as it was seen there\n".encode())
+    other.push((wrote,), other.head().commit, "digest", now())
+
+
+def test_a_cluster_that_does_not_answer_delays_a_pass_for_a_moment(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another reconciler wrote of it: what it knew better has to be seen first."""
+    hanging = asyncio.Event()
+
+    async def hangs(self: FleetWatcher, clusters: Collection[str]) -> None:
+        hanging.set()
+        await asyncio.sleep(1000)
+
+    async def story(rig: Rig) -> None:
+        path = "manifests/public/c1/shop/vs-vs0.yaml"
+        with monkeypatch.context() as patch:
+            patch.setattr(FleetWatcher, "look_again", hangs)
+            another_wrote(rig, path)
+            await asyncio.sleep(32)
+            rig.fleet.apply("c2", "vs1", exposed("vs1", 1))
+            rig.fleet.apply("c1", "vs1", exposed("vs1", 1))
+            await asyncio.sleep(20)
+            assert hanging.is_set()
+            assert len(rig.pushed("c2", "vs1")[1:]) == 1
+            assert rig.pushed("c1", "vs1")[1:] == []
+        await asyncio.sleep(100)
+
+    rig.play(story)
+    assert len(rig.pushed("c1", "vs1")[1:]) == 1

@@ -161,3 +161,21 @@ def test_the_branch_is_fetched_although_passes_are_always_due() -> None:
     assert made.due(130.0).late
     made.fetched(130.0)
     assert not made.due(130.0).late
+
+
+def test_what_is_withheld_waits_for_a_pass_over_everything() -> None:
+    a, b = (UnitId(cluster="eu1", namespace="shop", name=name) for name in "ab")
+    tally = Tally()
+    tally.whole(
+        plan(
+            row("a", Op.WITHHOLD, Code.DELETIONS_WITHHELD),
+            row("b", Op.WITHHOLD, Code.REWRITES_WITHHELD),
+        )
+    )
+    assert tally.withheld == {a, b}
+    assert set(tally.keys()) == set()
+
+    tally.slice(plan(row("a", Op.UPDATE, Code.EXPOSED)), {a})
+    assert tally.withheld == {b}
+    tally.whole(plan())
+    assert tally.withheld == set()

@@ -13,7 +13,7 @@ import pytest
 from reconciler import yamlio
 from reconciler.errors import Exit, Unavailable
 from reconciler.ledger import counts
-from reconciler.live import passing
+from reconciler.live import passing, slices
 from reconciler.live.loop import Loop
 from reconciler.model.updates import Delta
 from reconciler.passes import PassResult
@@ -453,3 +453,34 @@ def test_a_cluster_that_does_not_answer_delays_a_pass_for_a_moment(
 
     rig.play(story)
     assert len(rig.pushed("c1", "vs1")[1:]) == 1
+
+
+def test_only_a_drain_that_may_end_is_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path, release={"drain": "10m"})
+    asked: list[float] = []
+
+    async def proves(*args: Any) -> tuple[()]:
+        asked.append(time())
+        return ()
+
+    monkeypatch.setattr(slices, "prove", proves)
+
+    async def story(rig: Rig) -> None:
+        old = rig.fleet.clusters["c1"].objects["vs0"]
+        moved = {**old.annotations, "wharfinger.dev/request-port": "44000"}
+        new = replace(old, resource_version="7", annotations=moved)
+        rig.fleet.apply("c1", "vs0", new)
+        await asyncio.sleep(30)
+        ports = [path for path in rig.files() if path.startswith("ports/")]
+        assert any("state: draining" in rig.show(path) for path in ports)
+        for version in range(1, 30):
+            rig.fleet.apply("c2", "vs1", exposed("vs1", version))
+            await asyncio.sleep(30)
+
+    rig.play(story)
+    assert len(rig.pushed("c2", "vs1")[1:]) > 25
+    assert asked
+    assert min(asked) > 630
+    assert len(asked) < 8

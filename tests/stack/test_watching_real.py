@@ -30,7 +30,7 @@ pytestmark = pytest.mark.stack
 SPACE = "watch-shop"
 ISTIO = "networking.istio.io/v1"
 SERVICES = "/api/v1/services"
-PACE = Pace(watch=(4.0, 5.0), steady=1.0, backoff=0.1, backoff_longest=0.5, inventory=0.5)  # fmt: skip
+PACE = Pace(watch=(4.0, 5.0), steady=1.0, relist=2.0, backoff=0.1, backoff_longest=0.5, inventory=0.5)  # fmt: skip
 KINDS = ("virtualservices", "destinationrules", "endpointslices", "nodes")
 
 

@@ -20,7 +20,7 @@ from reconciler.observe.watching.events import (
     Put,
     event,
 )
-from reconciler.observe.watching.flapping import Damping
+from reconciler.observe.watching.flapping import MOST, Damping
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.kinds import sources
 from reconciler.observe.watching.pace import Backoff, Pace
@@ -113,6 +113,67 @@ def test_an_object_that_flips_is_told_ever_later_and_never_lost() -> None:
                     told.append(delta.new)
 
     on(use)
+
+
+def flap(updates: Updates) -> None:
+    """A cluster that goes back and forth until news of it wait."""
+    for turn in range(10):
+        updates.whole("eu1", (turn % 2, (turn + 1) % 2))
+        while not updates.empty():
+            assert updates.get_nowait().deltas is None
+    assert updates.untold("eu1")
+
+
+def test_no_change_is_told_before_the_whole_that_it_goes_on_from() -> None:
+    async def use(updates: Updates) -> None:
+        flap(updates)
+        change(updates, N1, N3)
+        assert updates.get_nowait().deltas is None
+        assert not updates.untold("eu1")
+        change(updates, N3, N2)
+        assert updates.get_nowait().deltas == (Delta(old=N3, new=N2),)
+        await asyncio.sleep(0.4)
+        assert updates.empty()
+
+    on(use)
+
+
+def test_a_change_that_waits_to_be_taken_becomes_the_whole_that_follows() -> None:
+    async def use(updates: Updates) -> None:
+        flap(updates)
+        assert (await updates.get()).deltas is None
+        change(updates, N1, N3)
+        updates.whole("eu1", (0, 1))
+        assert updates.get_nowait().deltas is None
+        assert updates.empty()
+
+    on(use)
+
+
+def test_a_flapping_object_of_a_flapping_cluster_waits_with_it() -> None:
+    async def use(updates: Updates) -> None:
+        for turn in range(12):
+            change(updates, *((N1, N2) if turn % 2 else (N2, N1)))
+            while not updates.empty():
+                updates.get_nowait()
+        flap(updates)
+        change(updates, N2, N1)
+        assert updates.empty()
+        async with asyncio.timeout(5):
+            assert (await updates.get()).deltas is None
+        await asyncio.sleep(0.4)
+        assert updates.empty()
+
+    on(use)
+
+
+def test_what_is_ever_new_is_remembered_within_bounds() -> None:
+    damping = Damping(PACE)
+    for number in range(3 * MOST):
+        assert damping.delay(number, (0, 1), 1.0) == 0
+    assert len(damping) == MOST
+    assert damping.delay("x", (0, 1), 1.0 + 2 * PACE.flap_memory) == 0
+    assert len(damping) == 1
 
 
 def test_a_rollout_is_no_flapping() -> None:

@@ -123,12 +123,14 @@ class ClusterWatch:
 
     async def _turn(self) -> None:
         """Whole lists are as rare as those of one kind, unless our own side asks for them."""
-        self._again.clear()
         loop = asyncio.get_running_loop()
-        seconds = self._whole_at + self._world.pace.relist - loop.time()
-        if seconds > 0 and not self._asked and self.server is self._used:
+        first = self._whole_at + self._world.pace.relist
+        while (seconds := first - loop.time()) > 0:
+            if self._asked or self.server is not self._used:
+                break
             await self._rest(seconds)
             self._again.clear()
+        self._again.clear()
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

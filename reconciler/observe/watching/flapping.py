@@ -6,10 +6,14 @@ flapping. The first few returns are told at once, then ever later, and after a r
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 from reconciler.observe.watching.pace import Pace
+
+MOST = 4096
+"""What is remembered at once: who makes ever new things is not remembered for it."""
 
 
 @dataclass(slots=True)
@@ -22,12 +26,11 @@ class _Record:
 
 
 class Damping:
-    """Remembers what moved lately."""
+    """Remembers what moved lately: at most `MOST` things, those that moved last."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._found: dict[Hashable, _Record] = {}
-        self._swept = 0.0
+        self._found: OrderedDict[Hashable, _Record] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._found)
@@ -37,9 +40,12 @@ class Damping:
         self._sweep(now)
         old, new = change
         record = self._found.get(key)
-        if record is None or now - record.at > self._pace.flap_memory:
+        if record is None:
+            if len(self._found) >= MOST:
+                self._found.popitem(last=False)
             self._found[key] = _Record(before=old, returns=0, at=now)
             return 0.0
+        self._found.move_to_end(key)
         returned = record.before == new
         record.returns += returned
         record.before, record.at = old, now
@@ -50,18 +56,9 @@ class Damping:
             min(self._pace.flap_first * 2 ** min(over, 16), self._pace.flap_longest)
         )
 
-    def forget(self, key: Hashable) -> None:
-        """It does not exist any more."""
-        self._found.pop(key, None)
-
     def _sweep(self, now: float) -> None:
-        if now - self._swept < self._pace.flap_memory:
-            return
-        self._swept = now
-        old = [
-            key
-            for key, record in self._found.items()
-            if now - record.at > self._pace.flap_memory
-        ]
-        for key in old:
-            del self._found[key]
+        """Forget what rested; what moved last is at the end."""
+        while self._found:
+            if now - next(iter(self._found.values())).at <= self._pace.flap_memory:
+                return
+            self._found.popitem(last=False)

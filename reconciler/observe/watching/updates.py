@@ -19,9 +19,13 @@ from reconciler.observe.watching.store import ChangeKey, Changes
 
 @dataclass(slots=True)
 class _Pending:
-    """What is to be told of one cluster; `late` waits for its time."""
+    """What is to be told of one cluster; `late` waits for its time.
+
+    `owed` is the timer of a `whole` that waits: nothing else is told of the cluster before.
+    """
 
     whole: bool = False
+    owed: asyncio.TimerHandle | None = None
     deltas: dict[ChangeKey, Delta] = field(default_factory=dict)
     late: dict[ChangeKey, Delta] = field(default_factory=dict)
 
@@ -31,7 +35,9 @@ class Updates(asyncio.Queue[Update]):
 
     def __init__(self, pace: Pace) -> None:
         super().__init__()
-        self._damping = Damping(pace)
+        self._pace = pace
+        self._wholes = Damping(pace)
+        self._objects: dict[str, Damping] = {}
         self._pending: dict[str, _Pending] = {}
         self._queued: set[str] = set()
 
@@ -43,11 +49,15 @@ class Updates(asyncio.Queue[Update]):
         loop = asyncio.get_running_loop()
         delay = 0.0
         if change is not None:
-            delay = self._damping.delay(cluster, change, loop.time())
-        if delay:
-            loop.call_later(delay, self._whole, cluster)
-        else:
+            delay = self._wholes.delay(cluster, change, loop.time())
+        pending = self._pending.setdefault(cluster, _Pending())
+        if not delay or cluster in self._queued:
+            # What is queued already is taken with the view of then: it must be the whole one.
             self._whole(cluster)
+        elif pending.owed is None:
+            # Changes that are late are part of it, and later ones go on from what it tells.
+            timer = loop.call_later(delay, self._whole, cluster)
+            self._pending[cluster] = _Pending(owed=timer)
 
     def untold(self, cluster: str) -> bool:
         """Whether changes of a cluster, which are seen already, are still to be told."""
@@ -59,10 +69,15 @@ class Updates(asyncio.Queue[Update]):
         pending = self._pending.setdefault(cluster, _Pending())
         if pending.whole:
             return
+        damping = self._objects.setdefault(cluster, Damping(self._pace))
         for key, delta in changes.items():
             prints = (_fingerprint(delta.old), _fingerprint(delta.new))
-            delay = self._damping.delay((cluster, key), prints, loop.time())
-            if key in pending.late:
+            delay = damping.delay(key, prints, loop.time())
+            if pending.owed is not None:
+                if not delay:
+                    self._whole(cluster)
+                    return
+            elif key in pending.late:
                 _merge(pending.late, key, delta)
             elif delay:
                 self._postpone(cluster, key, delta, delay)
@@ -87,6 +102,9 @@ class Updates(asyncio.Queue[Update]):
                 self._queue_up(cluster)
 
     def _whole(self, cluster: str) -> None:
+        pending = self._pending.get(cluster)
+        if pending is not None and pending.owed is not None:
+            pending.owed.cancel()
         self._pending[cluster] = _Pending(whole=True)
         self._queue_up(cluster)
 

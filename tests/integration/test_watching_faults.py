@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from reconciler.model.clusters import ApiServer, ClusterEntry, Why
-from reconciler.observe.watching import cluster, lists
+from reconciler.observe import servers
+from reconciler.observe.watching import cluster, inventory, lists
 from reconciler.observe.watching.cluster import ClusterWatch
 from reconciler.observe.watching.inventory import KubeconfigWatch
 from tests.kubeserver import Answer, serving, status
@@ -43,9 +44,9 @@ def eu1() -> FakeCluster:
 
 
 def watch_of(place: Place, name: str = "eu1") -> ClusterWatch:
-    inventory = place.watcher._watches[0]
-    assert isinstance(inventory, KubeconfigWatch)
-    return inventory._watches[name][0]
+    found = place.watcher._watches[0]
+    assert isinstance(found, KubeconfigWatch)
+    return found._watches[name][0]
 
 
 def with_pods(eu1: FakeCluster) -> None:
@@ -219,3 +220,23 @@ def test_whole_lists_are_rare_unless_somebody_asks(
         assert eu1.count("list", "nodes") == 5
 
     on(place, {"eu1": eu1}, use, replace(FAST, relist=3.0, deadline=20.0))
+
+
+def test_contexts_that_have_one_name_are_all_refused(
+    place: Place, eu1: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(place: Place) -> None:
+        assert place.why() is None
+        real: Any = servers.known_servers
+
+        def doubled(of: Any) -> Any:
+            (server,) = real(of)
+            return (server, server)
+
+        monkeypatch.setattr(inventory, "known_servers", doubled)
+        await place.until(lambda: place.why() is Why.DUPLICATE)
+        await place.until(lambda: place.watcher.counts.open == 0)
+        monkeypatch.undo()
+        await place.until(lambda: place.why() is None)
+
+    on(place, {"eu1": eu1}, use)

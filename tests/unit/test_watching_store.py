@@ -226,3 +226,13 @@ def follow(seen: dict[object, Any], changes: Changes) -> None:
         assert seen.pop(key, None) == delta.old
         if delta.new is not None:
             seen[key] = delta.new
+
+
+def test_equal_slices_of_a_folder_go_one_by_one() -> None:
+    one = a_slice("db", "p1").value
+    folders = [ClusterObjects(endpoint_slices=(one,) * count) for count in (2, 1, 0)]
+    gone = Delta(old=one, new=None)
+    assert list(difference(folders[0], folders[1]).values()) == [gone]
+    assert list(difference(folders[1], folders[2]).values()) == [gone]
+    assert list(difference(folders[0], folders[2]).values()) == [gone, gone]
+    assert difference(folders[0], folders[0]) == {}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from reconciler.model.clusters import ClusterView, Unknown
+from reconciler.model.clusters import ClusterView, Unknown, Why
 from reconciler.observe.servers import Server, known_servers
 from reconciler.observe.watching.cluster import ClusterWatch
 from reconciler.observe.watching.hands import Hands
@@ -105,7 +106,7 @@ class KubeconfigWatch:
     def _compare(self, found: tuple[Server | ClusterView, ...]) -> None:
         wanted = {
             each.entry.name: each
-            for each in found
+            for each in _distinct(found)
             if self._only is None or each.entry.name in self._only
         }
         for name in [each for each in self._watches if each not in wanted]:
@@ -159,6 +160,20 @@ class KubeconfigWatch:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _distinct(
+    found: tuple[Server | ClusterView, ...],
+) -> Iterator[Server | ClusterView]:
+    """Contexts that have one name are refused, all of them: which one is meant nobody knows."""
+    names = Counter(each.entry.name for each in found)
+    for each in found:
+        if names[each.entry.name] > 1:
+            message = f"several inventory entries are called {each.entry.name}"
+            unknown = Unknown(why=Why.DUPLICATE, message=message)
+            yield ClusterView(entry=each.entry, objects=unknown)
+        else:
+            yield each
 
 
 def _status(inventory: Inventory) -> tuple[int, ...] | None:

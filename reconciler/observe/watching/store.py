@@ -6,6 +6,7 @@ object again, and what came last counts, as it would in a list.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -282,5 +283,11 @@ _FIELDS = {
 def _by_key(kind: Kind, objects: ClusterObjects) -> Mapping[object, Object]:
     values = getattr(objects, _FIELDS[kind])
     if kind is Kind.ENDPOINT_SLICES:
-        return {each: each for each in values}
+        # Equal ones are several all the same: each goes by itself.
+        seen: Counter[EndpointSlice] = Counter()
+        found: dict[object, Object] = {}
+        for each in values:
+            found[each, seen[each]] = each
+            seen[each] += 1
+        return found
     return {(getattr(each, "namespace", ""), each.name): each for each in values}

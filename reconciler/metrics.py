@@ -11,7 +11,7 @@ from prometheus_client import Gauge, Histogram, start_http_server
 
 from reconciler.capacity import Capacity, Level
 from reconciler.codes import Code
-from reconciler.errors import Exit
+from reconciler.errors import Exit, Usage
 from reconciler.model.plans import Op
 from reconciler.model.reviews import Outcome, Step
 
@@ -23,8 +23,14 @@ LAST_SUCCESS = Gauge(
     "wharfinger_last_success_timestamp_seconds",
     "End of the last pass with exit code 0.",
 )
+LAST_FETCH = Gauge(
+    "wharfinger_last_fetch_timestamp_seconds",
+    "When the branch was last fetched: old means that nobody looks at Git any more.",
+)
 ROWS = Gauge(
-    "wharfinger_plan_rows", "Rows of the last plans that stand, by op.", ["op"]
+    "wharfinger_plan_rows",
+    "Routes that are not as they are wished (hold, withhold, reject, skip), by op.",
+    ["op"],
 )
 COMMITS = Total("wharfinger_pushes", "Passes that pushed commits.")
 HELD = Gauge("wharfinger_held_routes", "Routes that a person holds, by code.", ["code"])
@@ -70,8 +76,14 @@ EVENT_TO_PUSH = Histogram(
 
 
 def serve(port: int, address: str = "0.0.0.0") -> None:
-    """Serve `/metrics` in a thread of its own."""
-    start_http_server(port, address)
+    """Serve `/metrics` in a thread of its own. Raises Usage where nobody can listen there."""
+    try:
+        start_http_server(port, address)
+    except OSError as exc:
+        raise Usage(
+            f"metrics cannot be served on port {port}: {exc.strerror}",
+            hint="name a free port with --metrics-port",
+        ) from exc
 
 
 def note_pass(code: Exit, *, pushed: bool) -> None:
@@ -82,6 +94,11 @@ def note_pass(code: Exit, *, pushed: bool) -> None:
         LAST_SUCCESS.set(time.time())
     if pushed:
         COMMITS.inc()
+
+
+def note_fetch() -> None:
+    """Note that the branch was fetched."""
+    LAST_FETCH.set(time.time())
 
 
 def note_rows(ops: Mapping[Op, int], held: Mapping[Code, int]) -> None:

@@ -27,7 +27,7 @@ COMMANDS = {
     "demo": "See everything work on this machine, without Docker or a cluster.",
     "envoy-sync": "Feed plain Envoy from the ingress repository.",
     "explain": "Explain a reason code or a unit.",
-    "get": "List routes, ports, hosts, clusters or holds.",
+    "get": "List routes, ports, hosts, clusters, holds or gateways.",
     "history": "Tell what happened to a unit, a port or a gateway.",
     "hold": "Hold a unit, a cluster or all as they are in Git.",
     "init": "Start an ingress repository.",

@@ -245,6 +245,7 @@ class Loop:
             if self._passing.index is None:
                 self._tip = CommitId("")  # what came is not known: read it all anew
         else:
+            self._notes.fetched()
             self._came(concerned, now)
             if not self._means.lead.held:
                 settled = self._tips.note(now, tip)
@@ -323,6 +324,7 @@ class Loop:
         if pushed:
             self._syncing.start(result)
         self._notes.passed(made, taken, now, self._code)
+        self._notes.waiting(self._agenda.windows, now)
         if made.subject is not None:
             self._proofs.know(made.subject, made.units)
             self._agenda.prove_soon(now)

@@ -52,4 +52,5 @@ class Syncing:
             problems = [each for each in found if each.problem]
             for asked in problems:
                 log.warning("not asked to sync", what=asked.what, why=asked.problem)
-            log.info("asked to sync", objects=len(found) - len(problems))
+            if len(found) > len(problems):
+                log.info("asked to sync", objects=len(found) - len(problems))

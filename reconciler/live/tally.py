@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from reconciler.codes import Code
 from reconciler.live.agenda import Key
 from reconciler.live.patience import OF_CLUSTERS, waits
-from reconciler.model.plans import Op, Plan, Row
+from reconciler.model.plans import WRITES, Op, Plan, Row
 from reconciler.model.units import UnitId
 
 _TOO_MUCH = frozenset({Code.DELETIONS_WITHHELD, Code.REWRITES_WITHHELD})
@@ -39,26 +39,32 @@ class Tally:
             whole = unit.is_api and not OF_CLUSTERS.isdisjoint(codes)
             yield unit.cluster if whole else unit
 
-    def whole(self, plan: Plan) -> None:
-        """A pass looked at everything."""
+    def whole(self, plan: Plan) -> tuple[Row, ...]:
+        """A pass looked at everything; returns the rows that did not stand before."""
+        before = frozenset(row for rows in self._rows.values() for row in rows)
         self._rows.clear()
         self.ops.clear()
         self.held.clear()
         self.waiting.clear()
         self.withheld.clear()
-        self._put(plan.rows)
+        return self._put(plan.rows, before)
 
-    def slice(self, plan: Plan, units: Iterable[UnitId]) -> None:
-        """A pass looked at these units."""
+    def slice(self, plan: Plan, units: Iterable[UnitId]) -> tuple[Row, ...]:
+        """A pass looked at these units; returns the rows that did not stand before."""
+        before: set[Row] = set()
         for unit in (*units, NOBODY):
-            self._count(self._rows.pop(unit, ()), -1)
+            rows = self._rows.pop(unit, ())
+            before.update(rows)
+            self._count(rows, -1)
             self.waiting.discard(unit)
             self.withheld.discard(unit)
-        self._put(plan.rows)
+        return self._put(plan.rows, before)
 
-    def _put(self, rows: Iterable[Row]) -> None:
+    def _put(self, rows: Iterable[Row], before: Collection[Row]) -> tuple[Row, ...]:
+        """Keep what stands; what is written is done with, and stands in Git."""
+        standing = [row for row in rows if row.op not in WRITES]
         found: dict[UnitId, list[Row]] = {}
-        for row in rows:
+        for row in standing:
             found.setdefault(unit_of(row), []).append(row)
             if waits(row):
                 self.waiting.add(unit_of(row))
@@ -68,6 +74,7 @@ class Tally:
             self._count(self._rows.get(unit, ()), -1)
             self._rows[unit] = tuple(mine)
             self._count(mine, 1)
+        return tuple(row for row in standing if row not in before)
 
     def _count(self, rows: Iterable[Row], sign: int) -> None:
         for row in rows:

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.kube import KubeApi
 from reconciler.lease import Lease, Place
+from reconciler.log import configure
 from tests.kubeserver import Answer, Request, ok, running, serving, status
 
 PLACE = Place(namespace="a", name="b", seconds=0.5)
@@ -49,6 +50,7 @@ def looks(folder: Path, server: Refusing) -> None:
 def test_a_lease_that_is_refused_is_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], there: bool
 ) -> None:
+    configure()  # what ran before may have sent logs elsewhere
     looks(tmp_path, Refusing(there=there))
     said = capsys.readouterr()
     text = said.out + said.err
@@ -59,6 +61,7 @@ def test_a_lease_that_is_refused_is_told_once(
 def test_a_lost_race_is_no_refusal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    configure()  # what ran before may have sent logs elsewhere
     looks(tmp_path, Refusing(there=True, moves=True))
     said = capsys.readouterr()
     assert "refused" not in said.out + said.err

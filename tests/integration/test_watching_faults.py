@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.log import configure
 from reconciler.model.clusters import ApiServer, ClusterEntry, Why
 from reconciler.observe import servers
 from reconciler.observe.watching import cluster, inventory, lists
@@ -106,6 +107,7 @@ def test_what_nobody_expected_of_one_cluster_leaves_the_others_watched(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    configure()  # what ran before may have sent logs elsewhere
     evil, real, left = FakeCluster("uid-evil"), ClusterWatch.put, [1]
 
     def put(self: ClusterWatch, kind: Any, row: Any) -> None:

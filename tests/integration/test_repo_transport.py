@@ -264,9 +264,14 @@ def test_nobody_listens_to_ssh(place: Place) -> None:
 def test_tests_see_their_own_command_line() -> None:
     """The search for secrets in command lines can find something at all."""
     marker = f"wharfinger-{os.getpid()}-marker"
-    script = "import sys; sys.stdin.read()"
+    script = "import sys; print('here', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", script, marker], stdin=subprocess.PIPE
+        [sys.executable, "-c", script, marker],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
+        # The kernel lets Popen go on before the new command line is there.
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"here\n"
         assert any(marker.encode() in line for line in _command_lines())
         child.communicate(b"", timeout=30)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.model.clusters import ClusterObjects, Unknown, VirtualService
+from reconciler.model.clusters import ClusterObjects, Unknown, VirtualService, Why
 from reconciler.model.updates import Update
 from reconciler.observe import fingerprints, observe
 from reconciler.observe.watching import Watcher, folders
@@ -20,9 +21,9 @@ from tests.observing import Lab, namespace, service, virtual_service
 from tests.watching import FAST
 
 
-def settings(lab: Lab, **inventory: Any) -> Settings:
+def settings(lab: Lab, among: Any = None, **inventory: Any) -> Settings:
     entry = {"name": "lab", "directory": {"path": str(lab.root)}, **inventory}
-    return builders.settings(inventories=[entry])
+    return builders.settings(inventories=among or [entry])
 
 
 @pytest.fixture
@@ -207,6 +208,52 @@ def test_a_folder_that_changes_while_it_is_read_is_not_believed(
         assert len(names(watcher)) == 2
 
     on(lab, use)
+
+
+def test_a_file_system_that_hangs_is_a_failure_of_its_inventory_alone(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead mount answers nothing; the test lets a look at one root wait like that."""
+    other = Lab(tmp_path / "others")
+    other.write("us1/id.yaml", namespace("uid-us1"))
+    other.write("us1/db.yaml", virtual_service(), service())
+    hangs, real = threading.Event(), folders.look
+    hangs.set()
+
+    def look(folder: Path) -> fingerprints.Look:
+        if folder.parent == lab.root:
+            hangs.wait(60)
+        return real(folder)
+
+    monkeypatch.setattr(folders, "look", look)
+
+    async def use(watcher: Watcher) -> None:
+        hangs.clear()
+        async with asyncio.timeout(10):
+            while not watcher.snapshot().failures:
+                await asyncio.sleep(0.01)
+            (failure,) = watcher.snapshot().failures
+            assert (failure.inventory, failure.reason.why) == ("lab", Why.TIMEOUT)
+            assert "clusters" in failure.reason.message
+            other.write("us1/more.yaml", virtual_service("more"))
+            while names(watcher, "us1") != ["db", "more"]:
+                await asyncio.sleep(0.01)
+            await watcher.look_again(["eu1", "us1"])
+            assert [view.entry.name for view in watcher.snapshot().clusters] == ["us1"]
+            hangs.set()
+            while watcher.snapshot().failures:
+                await asyncio.sleep(0.01)
+        assert names(watcher) == ["db"]
+
+    two = [
+        {"name": each.root.name, "directory": {"path": str(each.root)}}
+        for each in (lab, other)
+    ]
+    two[0]["name"] = "lab"
+    try:
+        on(lab, use, among=two)
+    finally:
+        hangs.set()
 
 
 def test_a_look_again_reads_the_folder(lab: Lab, read: list[str]) -> None:

@@ -14,7 +14,7 @@ from reconciler.observe.watching.hands import Hands
 
 def test_results_and_errors_come_back() -> None:
     async def run() -> int:
-        hands = Hands()
+        hands = Hands(60.0)
         with pytest.raises(ValueError, match="no"):
             await hands.do(lambda: int("no"))
         found = await hands.do(lambda: 7)
@@ -32,7 +32,7 @@ def test_jobs_that_nobody_waits_for_leave_nothing_behind(
 
     async def run() -> None:
         for number in range(20):
-            hands = Hands()
+            hands = Hands(60.0)
             jobs = [
                 asyncio.create_task(hands.do(lambda: time.sleep(0.0005)))
                 for _ in range(4)

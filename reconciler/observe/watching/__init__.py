@@ -39,7 +39,7 @@ class Watcher:
         self._world = World(
             settings, pace or Pace(), outside or Outside(), moved=self._moved
         )
-        self._hands = Hands()
+        self._hands: list[Hands] = []
         self._watches = [self._watch(each, only) for each in settings.inventories]
         self._views: dict[str, ClusterView] | None = None
         self._seen: tuple[ClusterView, ...] = ()
@@ -48,9 +48,11 @@ class Watcher:
     def _watch(
         self, inventory: Inventory, only: frozenset[str] | None
     ) -> DirectoryWatch | KubeconfigWatch:
+        hands = Hands(self._world.pace.deadline)  # one that hangs stops no other one
+        self._hands.append(hands)
         if inventory.directory is not None:
-            return DirectoryWatch(inventory, self._world, self._hands, only)
-        return KubeconfigWatch(inventory, self._world, self._hands, only)
+            return DirectoryWatch(inventory, self._world, hands, only)
+        return KubeconfigWatch(inventory, self._world, hands, only)
 
     @property
     def updates(self) -> asyncio.Queue[Update]:
@@ -75,7 +77,8 @@ class Watcher:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
-            self._hands.close()
+            for hands in self._hands:
+                hands.close()
 
     async def settled(self) -> None:
         """Wait until each cluster was read once, or could not be; no longer than the pace says."""

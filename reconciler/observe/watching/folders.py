@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,8 +68,13 @@ class DirectoryWatch:
     async def look_again(self, names: frozenset[str]) -> None:
         """Read the folders of these clusters anew."""
         async with self._looking:
-            for folder, each in list(self._folders.items()):
-                if each.view.entry.name in names:
+            mine = [
+                folder
+                for folder, each in self._folders.items()
+                if each.view.entry.name in names
+            ]
+            with self._patience():
+                for folder in mine:
                     await self._folder(folder, anew=True)
 
     async def run(self) -> None:
@@ -79,23 +85,39 @@ class DirectoryWatch:
             await self._look()
             self._settled.set()
             took = loop.time() - began
-            await asyncio.sleep(max(pace.folders, took * SHARE))
+            rest = min(
+                took * SHARE, pace.deadline
+            )  # a hang is waited out, not paid back
+            await asyncio.sleep(max(pace.folders, rest))
 
     async def _look(self) -> None:
         async with self._looking:
-            names = await self._hands.do(partial(_names, self._root))
-            if isinstance(names, Unknown):
-                self._fail(names)
-                return
-            if self.failure is not None:
-                self.failure = None
-                self._tell_all()
-            for name in [each for each in self._folders if each not in names]:
-                self._gone(name)
-            stale = partial(_stale, self._root, names, dict(self._folders))
-            for name in await self._hands.do(stale):
-                if self._only is None or self._name(name) in self._only:
-                    await self._folder(name, anew=False)
+            with self._patience():
+                await self._compare()
+
+    async def _compare(self) -> None:
+        names = await self._hands.do(partial(_names, self._root))
+        if isinstance(names, Unknown):
+            self._fail(names)
+            return
+        known = dict(self._folders)
+        stale = await self._hands.do(partial(_stale, self._root, names, known))
+        if self.failure is not None:
+            self.failure = None
+            self._tell_all()
+        for name in [each for each in self._folders if each not in names]:
+            self._gone(name)
+        for name in stale:
+            if self._only is None or self._name(name) in self._only:
+                await self._folder(name, anew=False)
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """A file system that does not answer makes all of the inventory unknown, and says so."""
+        try:
+            yield
+        except TimeoutError:
+            self._fail(self._hands.late(str(self._root)))
 
     async def _folder(self, name: str, *, anew: bool) -> None:
         before = None if anew else self._folders.get(name)

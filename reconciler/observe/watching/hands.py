@@ -1,4 +1,4 @@
-"""The one thread in which a watcher touches files: they may be many, and may hang (a thread)."""
+"""The thread in which an inventory touches files: they may be many, and may hang (a thread)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from reconciler.model.clusters import Unknown, Why
 
 T = TypeVar("T")
 
@@ -17,11 +19,13 @@ class Hands:
     of its own, which carries results and errors to and fro.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        """`patience` is how many seconds a job may take."""
+        self._patience = patience
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def do(self, job: Callable[[], T]) -> T:
-        """The result of a job, or what it raised."""
+        """The result of a job, or what it raised. Raises TimeoutError where none came in time."""
 
         async def work() -> T:
             return job()
@@ -32,7 +36,13 @@ class Hands:
                 target=_serve, args=(self._loop,), name="files", daemon=True
             ).start()
         future = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        return await asyncio.wrap_future(future)
+        async with asyncio.timeout(self._patience):
+            return await asyncio.wrap_future(future)
+
+    def late(self, what: str) -> Unknown:
+        """What follows from a job that took too long."""
+        message = f"{what}: not read within {self._patience:g} s: does it hang?"
+        return Unknown(why=Why.TIMEOUT, message=message)
 
     def close(self) -> None:
         """Take no more jobs; wait for nothing."""

@@ -55,12 +55,15 @@ class KubeconfigWatch:
         try:
             status, read_at = None, float("-inf")
             while True:
-                now = await self._hands.do(partial(_status, self.inventory))
                 late = loop.time() - read_at >= pace.inventory_anew
-                if late or now != status or self.failure is not None:
-                    # Files that the file names may have changed although it did not.
-                    self._take(await self._read())
-                    status, read_at = now, loop.time()
+                try:
+                    now = await self._hands.do(partial(_status, self.inventory))
+                    if late or now != status or self.failure is not None:
+                        # Files that the file names may have changed although it did not.
+                        self._take(await self._read())
+                        status, read_at = now, loop.time()
+                except TimeoutError:
+                    self._take(self._hands.late(f"inventory {self.inventory.name}"))
                 await self._sleep(pace.inventory)
         finally:
             await self._stop(list(self._watches))

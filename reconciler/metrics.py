@@ -7,13 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import Counter as Total
-from prometheus_client import Gauge, Histogram, start_http_server
+from prometheus_client import (
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 from reconciler.capacity import Capacity, Level
 from reconciler.codes import Code
 from reconciler.errors import Exit, Usage
 from reconciler.model.plans import Op
 from reconciler.model.reviews import Outcome, Step
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 HOLDING = (Code.HELD_BY_COMMIT, Code.HELD_BY_FILE, Code.DECLINED)
 

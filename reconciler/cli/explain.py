@@ -19,6 +19,8 @@ from reconciler.model.units import UnitId
 from reconciler.names import unit_stem
 from reconciler.printable import printable
 
+_HINT = "`wharfinger plan` says why an exposure is not granted"
+
 
 @click.command("explain")
 @click.argument("what", metavar="CODE|UNIT")
@@ -70,4 +72,4 @@ def _story(unit: UnitId, head: Head, history: History) -> list[str]:
                 f"  {touch.commit.time:%Y-%m-%d %H:%M} {touch.commit.id[:10]} {touch.commit.author}: {touch.commit.subject}"
                 for touch in by_path[path][:20]
             ]
-    return lines if len(lines) > 1 else [*lines, "  Git knows nothing of it"]
+    return lines if len(lines) > 1 else [*lines, f"  Git knows nothing of it; {_HINT}"]

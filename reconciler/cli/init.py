@@ -12,6 +12,7 @@ from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author
 from reconciler.errors import Usage
 from reconciler.model.repository import CommitDraft, FileWrite
+from reconciler.printable import printable
 from reconciler.repo import Repository, create_bare
 from reconciler.run import SETTINGS_FILE
 from reconciler.settings_file import parse
@@ -62,6 +63,11 @@ def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
         branch=target.branch,
         path=target.path,
     )
+    if wishes.inventory and not Path(wishes.inventory).exists():
+        said = (
+            f"note: {wishes.inventory} is not there yet and was taken for a kubeconfig"
+        )
+        click.echo(f"{printable(said)}; for a folder write `directory:`", err=True)
     files = scaffold.files(wishes)
     parse(files[SETTINGS_FILE])
     if dry_run:

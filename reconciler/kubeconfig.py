@@ -11,12 +11,13 @@ import binascii
 import fnmatch
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from reconciler import yamlio
 from reconciler.errors import Unavailable
+from reconciler.model.access import Credentials as Credentials
 from reconciler.model.clusters import Unknown, Why
 
 IN_CLUSTER = "in-cluster"
@@ -56,36 +57,6 @@ class RefusedKubeconfig(Unavailable):
     def unknown(self) -> Unknown:
         """The same as a value."""
         return Unknown(why=self.why, message=str(self))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """How to reach one API server and who we are there; texts are PEM.
-
-    An empty `ca` means the system's authorities. Secrets are left out of `repr`.
-    """
-
-    server: str
-    ca: str = ""
-    tls_server_name: str = ""
-    token: str = field(default="", repr=False)
-    client_certificate: str = field(default="", repr=False)
-    client_key: str = field(default="", repr=False)
-
-    @property
-    def host(self) -> str:
-        """Host name or IP literal of the server, without brackets."""
-        return urlsplit(self.server).hostname or ""
-
-    @property
-    def port(self) -> int:
-        """TCP port of the server."""
-        return urlsplit(self.server).port or 443
-
-    @property
-    def is_root(self) -> bool:
-        """Is it the API server itself, not a path of some proxy?"""
-        return urlsplit(self.server).path in ("", "/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

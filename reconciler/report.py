@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.ledger import touches
+from reconciler.model.access import Credentials
 from reconciler.model.claims import Source
 from reconciler.model.plans import State, UnitState
 from reconciler.model.proofs import Proof, ProofTarget
@@ -55,6 +56,7 @@ class Told:
     inventory: str
     state: UnitState | None
     exposed: bool
+    access: Credentials | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -135,12 +137,16 @@ async def prove_subject(
 
 def _told(result: PassResult, states: Mapping[UnitId, UnitState]) -> Iterator[Told]:
     for claims in result.claims:
-        inventory = claims.view.entry.inventory
+        inventory, access = claims.view.entry.inventory, claims.view.access
         for claim in claims.claims:
             state = states.get(claim.unit)
             if state is not None:
                 yield Told(
-                    source=claim.source, inventory=inventory, state=state, exposed=True
+                    source=claim.source,
+                    inventory=inventory,
+                    state=state,
+                    exposed=True,
+                    access=access,
                 )
         for source in claims.unexposed_sources:
             if source.unit in result.plan.others:
@@ -148,7 +154,13 @@ def _told(result: PassResult, states: Mapping[UnitId, UnitState]) -> Iterator[To
             held = states.get(source.unit)
             is_held = held is not None and held.state is State.HELD
             state = held if is_held else None
-            yield Told(source=source, inventory=inventory, state=state, exposed=False)
+            yield Told(
+                source=source,
+                inventory=inventory,
+                state=state,
+                exposed=False,
+                access=access,
+            )
 
 
 def _absent(
@@ -188,7 +200,10 @@ def _changes(
             change = wanted_annotations(source, told.state, best.get(unit), removed)
         if change:
             yield ObjectChange(
-                source=source, inventory=told.inventory, annotations=change
+                source=source,
+                inventory=told.inventory,
+                annotations=change,
+                access=told.access,
             )
 
 

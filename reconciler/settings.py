@@ -11,11 +11,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from reconciler.names import API_VERSION as API_VERSION
+from reconciler.settings_inventories import Inventory as Inventory
+from reconciler.settings_inventories import Kubeconfig as Kubeconfig
+from reconciler.settings_model import Model
 from reconciler.settings_types import (
-    ClusterName,
     Count,
     DnsName,
     Duration,
@@ -39,19 +41,7 @@ class Renderer(StrEnum):
     ENVOY = "envoy"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=lambda name: _camel(name),
-        populate_by_name=False,
-    )  # fmt: skip
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.title() for part in rest)
-
-
-class GatewayPorts(_Model):
+class GatewayPorts(Model):
     """The ports of a gateway: all, those for requests first, those never used, how many."""
 
     range: Ranges
@@ -60,14 +50,14 @@ class GatewayPorts(_Model):
     max: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
-class Limits(_Model):
+class Limits(Model):
     """What a product allows of a gateway; its TLS port counts, too. Absent: no limit."""
 
     listeners: Annotated[int, Field(ge=2, strict=True)] | None = None
     load_balancer_ports: Annotated[int, Field(ge=3, strict=True)] | None = None
 
 
-class Proof(_Model):
+class Proof(Model):
     """Where it is seen that HEAD was applied; at most one engine."""
 
     argocd: tuple[Text, ...] = ()
@@ -84,7 +74,7 @@ class Proof(_Model):
         return self
 
 
-class Gateway(_Model):
+class Gateway(Model):
     """One ingress address with its proxies."""
 
     name: Label
@@ -101,34 +91,6 @@ class Gateway(_Model):
     gateway_class: DnsName | None = None
 
 
-class Directory(_Model):
-    """A folder whose folders are clusters."""
-
-    path: Text
-
-
-class Kubeconfig(_Model):
-    """Contexts of a kubeconfig file; `contexts` are globs."""
-
-    path: str | None = None
-    contexts: tuple[Text, ...] = ("*",)
-
-
-class Inventory(_Model):
-    """A source of clusters: exactly one source key. `names` maps foreign names to ours."""
-
-    name: Label
-    directory: Directory | None = None
-    kubeconfig: Kubeconfig | None = None
-    names: dict[str, ClusterName] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Inventory:
-        if (self.directory is None) == (self.kubeconfig is None):
-            raise ValueError("expected exactly one source: directory or kubeconfig")
-        return self
-
-
 class ApiMode(StrEnum):
     """How clusters' APIs are exposed; `auto` decides once, at creation."""
 
@@ -138,7 +100,7 @@ class ApiMode(StrEnum):
     OFF = "off"
 
 
-class Apis(_Model):
+class Apis(Model):
     """API access for every cluster."""
 
     hostname: str = "{cluster}.k8s.{domain}"
@@ -146,7 +108,7 @@ class Apis(_Model):
     gateway: Label | None = None
 
 
-class Quota(_Model):
+class Quota(Model):
     """How many routes a tenant may have; over it existing routes stay."""
 
     routes: Count | None = None
@@ -171,7 +133,7 @@ class Claims(StrEnum):
     NAMED = "named"
 
 
-class Tenant(_Model):
+class Tenant(Model):
     """What the clusters of a glob may use. The first entry that matches counts."""
 
     clusters: Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -206,7 +168,7 @@ class Tier(StrEnum):
     REWRITE = "rewrite"
 
 
-class Review(_Model):
+class Review(Model):
     """Review of wishes. `autoMerge` asks the forge to merge once its rules are met.
 
     `forge` is needed where the host's name does not tell. Its address follows from the remote:
@@ -222,20 +184,20 @@ class Review(_Model):
     )
 
 
-class DeletionGuard(_Model):
+class DeletionGuard(Model):
     """Deletions per cluster in 24 hours: this percentage, never fewer than `atLeast`."""
 
     percent: Percent = 10
     at_least: Count = 3
 
 
-class RewriteGuard(_Model):
+class RewriteGuard(Model):
     """Rewrites of a gateway's wish files although no wish changed, in one pass."""
 
     percent: Percent = 10
 
 
-class Guards(_Model):
+class Guards(Model):
     """What keeps a mistake from becoming an outage."""
 
     deletions: DeletionGuard = DeletionGuard()
@@ -244,14 +206,14 @@ class Guards(_Model):
     grace: Duration = timedelta(seconds=60)
 
 
-class Release(_Model):
+class Release(Model):
     """The two clocks of a port: until another owner may have it, until an old one closes."""
 
     quarantine: Duration = timedelta(hours=24)
     drain: Duration = timedelta(minutes=10)
 
 
-class Watch(_Model):
+class Watch(Model):
     """How long `run` lets a change rest: until it is quiet, but never longer than `longest`."""
 
     quiet: Duration = timedelta(seconds=2)
@@ -264,7 +226,7 @@ class Watch(_Model):
         return self
 
 
-class ClusterLimits(_Model):
+class ClusterLimits(Model):
     """What reading one cluster's API server may cost; over it the cluster is unknown.
 
     `objects` counts each list, `mebibytes` what all of its objects take in memory.
@@ -275,27 +237,27 @@ class ClusterLimits(_Model):
     mebibytes: Annotated[int, Field(ge=1, strict=True)] = 48
 
 
-class ReadingLimits(_Model):
+class ReadingLimits(Model):
     """What clusters may cost; `deadline` is for reading all of them."""
 
     deadline: Duration = timedelta(minutes=5)
     cluster: ClusterLimits = ClusterLimits()
 
 
-class Platform(_Model):
+class Platform(Model):
     """Where gateways and the engine are looked at: a kubeconfig context or `in-cluster`."""
 
     context: Text
     kubeconfig: str | None = None
 
 
-class Signing(_Model):
+class Signing(Model):
     """SSH public keys that ever signed our commits, newest last (`ssh-ed25519 AAAA...`)."""
 
     keys: tuple[PublicKey, ...] = ()
 
 
-class Settings(_Model):
+class Settings(Model):
     """All settings of one ingress repository."""
 
     api_version: Literal["wharfinger.dev/v1alpha1"]

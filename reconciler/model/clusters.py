@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.model.access import Credentials
+
 
 class ClusterState(StrEnum):
     """What the inventory itself says of a cluster; `DELETED` is the only word that removes."""
@@ -36,6 +38,8 @@ class ClusterEntry:
     `name` is a DNS label, the cluster's name everywhere in Wharfinger. `cluster_id` is the
     inventory's own or the kube-system UID (then known only after observing; empty before).
     `certificate_names` are the names in the API server's certificate, `None` when not known.
+    `inventory_id` is the inventory's own id of it, known also while its API cannot be read.
+    `origin` says where in the inventory it stands (`Cluster team-a/eu1`).
     """
 
     name: str
@@ -45,6 +49,8 @@ class ClusterEntry:
     api_servers: tuple[ApiServer, ...] = ()
     ca_bundle: str = ""
     certificate_names: tuple[str, ...] | None = None
+    inventory_id: str = ""
+    origin: str = ""
 
 
 class Why(StrEnum):
@@ -173,11 +179,13 @@ class ClusterView:
 
     `entry.cluster_id` is filled where the objects are known. `fingerprint` is of the bytes that
     a folder was read from, empty where there were none; equal views may have other ones.
+    `access` is how it was read: write-back goes the same way.
     """
 
     entry: ClusterEntry
     objects: ClusterObjects | Unknown
     fingerprint: str = field(default="", compare=False)
+    access: Credentials | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

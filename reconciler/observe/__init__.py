@@ -15,7 +15,8 @@ from reconciler.model.clusters import (
 )
 from reconciler.observe.distinct import distinct
 from reconciler.observe.folders import read_directory
-from reconciler.observe.servers import known_servers, read_servers
+from reconciler.observe.inventories import reader
+from reconciler.observe.servers import read_servers
 from reconciler.settings import Inventory, Settings
 
 __all__ = ["observe"]
@@ -47,7 +48,7 @@ async def _inventory(
 ) -> tuple[ClusterView, ...] | Unknown:
     if inventory.directory is not None:
         return await asyncio.to_thread(read_directory, inventory, only)
-    found = known_servers(inventory)
+    found = await reader(inventory).read()
     if isinstance(found, Unknown):
         return found
     wanted = [each for each in found if only is None or each.entry.name in only]

@@ -1,4 +1,4 @@
-"""Clusters behind API servers: contexts of a kubeconfig -> views (does I/O).
+"""Clusters behind API servers: what inventories found -> views (does I/O).
 
 All or nothing: one list that is not whole makes the cluster unknown.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from reconciler.fairness import Shares
@@ -19,14 +18,8 @@ from reconciler.kube import (
     Limits,
     server_certificate_names,
 )
-from reconciler.kubeconfig import (
-    Credentials,
-    Kubeconfig,
-    RefusedKubeconfig,
-    load_kubeconfig,
-)
+from reconciler.model.access import Credentials
 from reconciler.model.clusters import (
-    ApiServer,
     ClusterEntry,
     ClusterObjects,
     ClusterView,
@@ -34,54 +27,12 @@ from reconciler.model.clusters import (
     Unknown,
     Why,
 )
-from reconciler.names import is_cluster_name
 from reconciler.observe import parse
 from reconciler.observe.discovery import Istio, all_of, identity, served_istio
+from reconciler.observe.inventories.found import Server
 from reconciler.observe.lanes import Lanes
 from reconciler.paging import Spent
-from reconciler.settings import ApiMode, Inventory, Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """One cluster of a kubeconfig inventory and how to reach it."""
-
-    entry: ClusterEntry
-    credentials: Credentials
-
-
-def known_servers(inventory: Inventory) -> tuple[Server | ClusterView, ...] | Unknown:
-    """The contexts of a kubeconfig, unknown when the file cannot be read.
-
-    A context that cannot be used is a view already; the others go on.
-    """
-    if inventory.kubeconfig is None:
-        raise AssertionError("not a kubeconfig inventory")
-    path = inventory.kubeconfig.path
-    try:
-        config = load_kubeconfig(Path(path) if path else None)
-    except RefusedKubeconfig as exc:
-        return exc.unknown()
-    contexts = config.matching(inventory.kubeconfig.contexts)
-    return tuple(_server(config, context, inventory) for context in contexts)
-
-
-def _server(
-    config: Kubeconfig, context: str, inventory: Inventory
-) -> Server | ClusterView:
-    name = inventory.names.get(context, context)
-    if not is_cluster_name(name):
-        return parse.refused_name(name, inventory.name)
-    entry = ClusterEntry(name=name, inventory=inventory.name)
-    try:
-        credentials = config.credentials(context)
-    except RefusedKubeconfig as exc:
-        return ClusterView(entry=entry, objects=exc.unknown())
-    # Behind a path of some proxy the API server's own address is not known.
-    address = ApiServer(host=credentials.host, port=credentials.port)
-    servers = (address,) if credentials.is_root else ()
-    entry = replace(entry, api_servers=servers, ca_bundle=credentials.ca)
-    return Server(entry=entry, credentials=credentials)
+from reconciler.settings import ApiMode, Settings
 
 
 async def read_servers(
@@ -130,7 +81,7 @@ async def _view(server: Server, settings: Settings, shares: Shares) -> ClusterVi
     except TimeoutError:
         return _late(entry, f"{seconds:g} s")
     known = replace(entry, cluster_id=cluster_id, certificate_names=names)
-    return ClusterView(entry=known, objects=objects)
+    return ClusterView(entry=known, objects=objects, access=credentials)
 
 
 def _late(entry: ClusterEntry, within: str) -> ClusterView:

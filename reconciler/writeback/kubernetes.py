@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reconciler.kube import KubeApi, KubeError, NotFound, Rejected, object_path
 from reconciler.kubeconfig import RefusedKubeconfig, load_kubeconfig
+from reconciler.model.access import Credentials
 from reconciler.model.claims import Source
 from reconciler.model.units import UnitId
 from reconciler.settings import Inventory
@@ -41,7 +42,7 @@ Refusals = MutableMapping[UnitId, Refusal]
 async def to_servers(
     inventory: Inventory, changes: Sequence[ObjectChange], refusals: Refusals
 ) -> list[Outcome]:
-    """Patch the objects of all clusters of a kubeconfig inventory."""
+    """Patch the objects of all clusters of an inventory, each as it was read."""
     by_cluster: dict[str, list[ObjectChange]] = {}
     for change in changes:
         by_cluster.setdefault(change.source.unit.cluster, []).append(change)
@@ -67,16 +68,27 @@ async def _to_server(
     wanted = [each for each in changes if _count(each, refusals) < ATTEMPTS]
     if not wanted:
         return outcomes
-    foreign = {ours: name for name, ours in inventory.names.items()}
-    path = inventory.kubeconfig.path if inventory.kubeconfig is not None else None
     try:
-        config = load_kubeconfig(Path(path) if path else None)
-        credentials = config.credentials(foreign.get(cluster, cluster))
+        credentials = _access(inventory, cluster, wanted[0].access)
         async with KubeApi(credentials, name=cluster) as api:
             sent = await patch_all(api, wanted, refusals)
     except (KubeError, RefusedKubeconfig) as exc:
         sent = [_outcome(each, str(exc)) for each in wanted]
     return outcomes + sent
+
+
+def _access(
+    inventory: Inventory, cluster: str, seen: Credentials | None
+) -> Credentials:
+    """How to reach a cluster: as it was read. Raises RefusedKubeconfig."""
+    if inventory.kubeconfig is None:
+        if seen is None:
+            raise RefusedKubeconfig("it was not read with credentials", cluster)
+        return seen
+    foreign = {ours: name for name, ours in inventory.names.items()}
+    path = inventory.kubeconfig.path
+    config = load_kubeconfig(Path(path) if path else None)
+    return config.credentials(foreign.get(cluster, cluster))
 
 
 async def patch_all(

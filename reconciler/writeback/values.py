@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from reconciler.model.access import Credentials
 from reconciler.model.claims import Source
 from reconciler.model.units import UnitId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectChange:
-    """Annotations to set or remove (`None`) on one VirtualService of an inventory's cluster."""
+    """Annotations to set or remove (`None`) on one VirtualService of an inventory's cluster.
+
+    `access` is how the cluster was read; a kubeconfig file is read anew instead.
+    """
 
     source: Source
     inventory: str
     annotations: Mapping[str, str | None]
+    access: Credentials | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -395,7 +395,7 @@ def test_too_many_objects_make_a_cluster_unknown(
     async def use(place: Place) -> None:
         world = place.watcher._world
         await place.until(lambda: eu1.count("watch") == 5)
-        clusters = place.watcher._watches[0]._watches  # type: ignore[union-attr]
+        clusters = place.watcher._watches[0]._members._watches  # type: ignore[union-attr]
         store = clusters["eu1"][0]._store
         store._items = 3
         object.__setattr__(world.limits, "items", 3)

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.log import configure
 from reconciler.model.clusters import ApiServer, ClusterEntry, Why
-from reconciler.observe import servers
+from reconciler.observe.inventories import kubeconfig
 from reconciler.observe.watching import cluster, inventory, lists
 from reconciler.observe.watching.cluster import ClusterWatch
 from reconciler.observe.watching.inventory import KubeconfigWatch
@@ -47,7 +47,7 @@ def eu1() -> FakeCluster:
 def watch_of(place: Place, name: str = "eu1") -> ClusterWatch:
     found = place.watcher._watches[0]
     assert isinstance(found, KubeconfigWatch)
-    return found._watches[name][0]
+    return found._members._watches[name][0]
 
 
 def with_pods(eu1: FakeCluster) -> None:
@@ -231,7 +231,7 @@ def test_contexts_that_have_one_name_are_all_refused(
 ) -> None:
     async def use(place: Place) -> None:
         assert place.why() is None
-        real: Any = servers.known_servers
+        real: Any = kubeconfig.known_servers
 
         def doubled(of: Any) -> Any:
             (server,) = real(of)

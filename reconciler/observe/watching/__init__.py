@@ -14,7 +14,10 @@ from reconciler.model.updates import Update
 from reconciler.observe.distinct import distinct
 from reconciler.observe.watching.folders import DirectoryWatch
 from reconciler.observe.watching.hands import Hands
-from reconciler.observe.watching.inventory import KubeconfigWatch
+from reconciler.observe.watching.inventory import (
+    KubeconfigWatch,
+    PolledWatch,
+)
 from reconciler.observe.watching.pace import Pace
 from reconciler.observe.watching.world import Counts, Outside, World
 from reconciler.settings import Inventory, Settings
@@ -47,12 +50,14 @@ class Watcher:
 
     def _watch(
         self, inventory: Inventory, only: frozenset[str] | None
-    ) -> DirectoryWatch | KubeconfigWatch:
+    ) -> DirectoryWatch | KubeconfigWatch | PolledWatch:
         hands = Hands(self._world.pace.deadline)  # one that hangs stops no other one
         self._hands.append(hands)
         if inventory.directory is not None:
             return DirectoryWatch(inventory, self._world, hands, only)
-        return KubeconfigWatch(inventory, self._world, hands, only)
+        if inventory.kubeconfig is not None:
+            return KubeconfigWatch(inventory, self._world, hands, only)
+        return PolledWatch(inventory, self._world, only)
 
     @property
     def updates(self) -> asyncio.Queue[Update]:

@@ -17,7 +17,8 @@ from reconciler.log import log
 from reconciler.model.clusters import ClusterEntry, ClusterView, Unknown, Why
 from reconciler.model.updates import Delta
 from reconciler.observe.discovery import Istio, identity, served_istio
-from reconciler.observe.servers import Server, certificate_names_of
+from reconciler.observe.inventories import Server
+from reconciler.observe.servers import certificate_names_of
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.kinds import PODS, Source
 from reconciler.observe.watching.lists import Lists, Start, whole_lists
@@ -75,8 +76,14 @@ class ClusterWatch:
         if self._unknown is not None:
             entry = self.server.entry
         old = self._view
-        if old is None or old.objects is not objects or old.entry != entry:
-            self._view = old = ClusterView(entry=entry, objects=objects)
+        access = self.server.credentials
+        if (
+            old is None
+            or old.objects is not objects
+            or old.entry != entry
+            or old.access != access
+        ):
+            self._view = old = ClusterView(entry=entry, objects=objects, access=access)
         return old
 
     async def look_again(self) -> None:

@@ -1,26 +1,75 @@
-"""What one inventory names, known all the time: clusters come, go and get new credentials (I/O)."""
+"""What one inventory names, known all the time: it is read again and again (does I/O)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from reconciler.model.clusters import ClusterView, Unknown, Why
-from reconciler.observe.servers import Server, known_servers
-from reconciler.observe.watching.cluster import ClusterWatch
+from reconciler.observe.inventories import Found, reader
+from reconciler.observe.inventories.kubeconfig import known_servers
 from reconciler.observe.watching.hands import Hands
+from reconciler.observe.watching.members import Members
 from reconciler.observe.watching.world import World
 from reconciler.settings import Inventory
 
-Found = tuple[Server | ClusterView, ...] | Unknown
+
+class InventoryWatch:
+    """The clusters of an inventory, each of them watched; `_read` is what the kinds differ in."""
+
+    def __init__(
+        self, inventory: Inventory, world: World, only: frozenset[str] | None
+    ) -> None:
+        self.inventory = inventory
+        self._world = world
+        self._members = Members(world, only)
+
+    @property
+    def failure(self) -> Unknown | None:
+        """Why the inventory cannot be read now."""
+        return self._members.failure
+
+    def views(self) -> Iterator[ClusterView]:
+        """What is known of each cluster; nothing while the inventory cannot be read."""
+        return self._members.views()
+
+    async def look_again(self, names: frozenset[str]) -> None:
+        """List these clusters anew."""
+        await self._members.look_again(names)
+
+    async def wait(self) -> None:
+        """Wait until each cluster was listed once, or could not be."""
+        await self._members.wait()
 
 
-class KubeconfigWatch:
-    """The contexts of a kubeconfig, and a watch of each cluster behind them."""
+class PolledWatch(InventoryWatch):
+    """An inventory that tells nobody of its changes."""
+
+    async def run(self) -> None:
+        """Read it again and again until cancelled."""
+        pace, source = self._world.pace, reader(self.inventory)
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(pace.deadline):
+                        found = await source.read()
+                except TimeoutError:
+                    found = _late(self.inventory, pace.deadline)
+                self._members.take(found)
+                await self._members.sleep(pace.inventory)
+        finally:
+            await self._members.stop()
+
+
+def _late(inventory: Inventory, seconds: float) -> Unknown:
+    message = f"inventory {inventory.name}: not read within {seconds:g} s"
+    return Unknown(why=Why.TIMEOUT, message=message)
+
+
+class KubeconfigWatch(InventoryWatch):
+    """The contexts of a kubeconfig: the file is looked at, and read when it is another one."""
 
     def __init__(
         self,
@@ -29,56 +78,28 @@ class KubeconfigWatch:
         hands: Hands,
         only: frozenset[str] | None,
     ) -> None:
-        self.inventory = inventory
-        self.failure: Unknown | None = None
-        self.settled = asyncio.Event()
-        self._world = world
+        super().__init__(inventory, world, only)
         self._hands = hands
-        self._only = only
-        self._watches: dict[str, tuple[ClusterWatch, asyncio.Task[None]]] = {}
-        self._refused: dict[str, ClusterView] = {}
-
-    def views(self) -> Iterator[ClusterView]:
-        """What is known of each cluster; nothing while the file cannot be read."""
-        if self.failure is None:
-            yield from self._refused.values()
-            yield from (watch.view() for watch, _ in self._watches.values())
-
-    async def look_again(self, names: frozenset[str]) -> None:
-        """List these clusters anew."""
-        watches = [pair[0] for name, pair in self._watches.items() if name in names]
-        await asyncio.gather(*(watch.look_again() for watch in watches))
 
     async def run(self) -> None:
         """Watch until cancelled."""
         loop, pace = asyncio.get_running_loop(), self._world.pace
+        members = self._members
         try:
             status, read_at = None, float("-inf")
             while True:
                 late = loop.time() - read_at >= pace.inventory_anew
                 try:
                     now = await self._hands.do(partial(_status, self.inventory))
-                    if late or now != status or self.failure is not None:
+                    if late or now != status or members.failure is not None:
                         # Files that the file names may have changed although it did not.
-                        self._take(await self._read())
+                        members.take(await self._read())
                         status, read_at = now, loop.time()
                 except TimeoutError:
-                    self._take(self._hands.late(f"inventory {self.inventory.name}"))
-                await self._sleep(pace.inventory)
+                    members.take(self._hands.late(f"inventory {self.inventory.name}"))
+                await members.sleep(pace.inventory)
         finally:
-            await self._stop(list(self._watches))
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, and raise what ended a watch: one that stopped must not look like a quiet one."""
-        tasks = [task for _, task in self._watches.values()]
-        if not tasks:
-            await asyncio.sleep(seconds)
-            return
-        done, _ = await asyncio.wait(
-            tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in done:
-            task.result()
+            await members.stop()
 
     async def _read(self) -> Found:
         read = partial(known_servers, self.inventory)
@@ -88,95 +109,6 @@ class KubeconfigWatch:
             await asyncio.sleep(1.0)
             found = await self._hands.do(read)
         return found
-
-    def _take(self, found: Found) -> None:
-        if isinstance(found, Unknown):
-            if self.failure is None:
-                self.failure = found
-                self._tell_all()
-        else:
-            if self.failure is not None:
-                self.failure = None
-                self._tell_all()
-            self._compare(found)
-        self.settled.set()
-
-    def _tell_all(self) -> None:
-        self._world.moved()
-        for name in (*self._watches, *self._refused):
-            self._world.updates.whole(name)
-
-    def _compare(self, found: tuple[Server | ClusterView, ...]) -> None:
-        wanted = {
-            each.entry.name: each
-            for each in _distinct(found)
-            if self._only is None or each.entry.name in self._only
-        }
-        for name in [each for each in self._watches if each not in wanted]:
-            self._end(name)
-        for name in [each for each in self._refused if each not in wanted]:
-            del self._refused[name]
-            self._told(name)
-        for name, each in wanted.items():
-            if isinstance(each, ClusterView):
-                self._refuse(name, each)
-            else:
-                self._follow(name, each)
-
-    def _refuse(self, name: str, view: ClusterView) -> None:
-        if name in self._watches:
-            self._end(name)
-        if self._refused.get(name) != view:
-            self._refused[name] = view
-            self._told(name)
-
-    def _follow(self, name: str, server: Server) -> None:
-        self._refused.pop(name, None)
-        pair = self._watches.get(name)
-        if pair is None:
-            watch = ClusterWatch(server, self._world)
-            task = asyncio.create_task(watch.run(), name=f"watch {name}")
-            self._watches[name] = watch, task
-            self._told(name)
-        elif pair[0].server != server:
-            pair[0].rotate(server)
-
-    def _end(self, name: str) -> None:
-        _, task = self._watches.pop(name)
-        task.cancel()
-        self._told(name)
-
-    def _told(self, name: str) -> None:
-        self._world.moved()
-        self._world.updates.whole(name)
-
-    async def wait(self) -> None:
-        """Wait until each cluster was listed once, or could not be."""
-        await self.settled.wait()
-        for watch, _ in list(self._watches.values()):
-            await watch.settled.wait()
-
-    async def _stop(self, names: list[str]) -> None:
-        tasks = [self._watches.pop(name)[1] for name in names]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-def _distinct(
-    found: tuple[Server | ClusterView, ...],
-) -> Iterator[Server | ClusterView]:
-    """Contexts that have one name are refused, all of them: which one is meant nobody knows."""
-    names = Counter(each.entry.name for each in found)
-    for each in found:
-        if names[each.entry.name] > 1:
-            message = f"several inventory entries are called {each.entry.name}"
-            unknown = Unknown(why=Why.DUPLICATE, message=message)
-            yield ClusterView(entry=each.entry, objects=unknown)
-        else:
-            yield each
 
 
 def _status(inventory: Inventory) -> tuple[int, ...] | None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from reconciler.fairness import Shares
 from reconciler.kube import KubeApi, KubeError, Traffic
 from reconciler.model.clusters import Why
+from reconciler.observe.inventories import Server
 from reconciler.observe.lanes import Lanes
-from reconciler.observe.servers import Server, limits
+from reconciler.observe.servers import limits
 from reconciler.observe.watching.pace import Pace
 from reconciler.observe.watching.updates import Updates
 from reconciler.settings import Settings

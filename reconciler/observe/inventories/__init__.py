@@ -1,0 +1,26 @@
+"""Inventories: whatever lists a company's clusters. One small module each; this is their list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from reconciler.observe.inventories.found import Found, Member, Reader, Server
+from reconciler.observe.inventories.hub import HubReader, Source
+from reconciler.observe.inventories.kubeconfig import KubeconfigReader
+from reconciler.settings import Inventory
+
+__all__ = ["Found", "Member", "Reader", "Server", "reader"]
+
+HUBS: Mapping[str, Source] = {}
+"""What is read from a Kubernetes API, by the name of its field in the settings."""
+
+_READERS: Mapping[str, Callable[[Inventory], Reader]] = {
+    "kubeconfig": KubeconfigReader,
+}
+
+
+def reader(inventory: Inventory) -> Reader:
+    """A reader of one inventory, to be kept as long as it is read."""
+    if inventory.source in HUBS:
+        return HubReader(inventory, HUBS[inventory.source])
+    return _READERS[inventory.source](inventory)

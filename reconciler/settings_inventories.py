@@ -1,0 +1,169 @@
+"""The inventories of the settings: what lists clusters, and where it is asked; pure.
+
+No credentials are in here, and no address that one of ours is sent to: a hub is a context of the
+platform's own kubeconfig, the address of a TKGI API lies beside its secret in a mounted folder.
+Who may push to the ingress repository must not choose where a secret goes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StrictBool, model_validator
+
+from reconciler.settings_model import Model
+from reconciler.settings_types import ClusterName, Label, Text
+
+
+class Directory(Model):
+    """A folder whose folders are clusters."""
+
+    path: Text
+
+
+class Kubeconfig(Model):
+    """Contexts of a kubeconfig file; `contexts` are globs."""
+
+    path: str | None = None
+    contexts: tuple[Text, ...] = ("*",)
+
+
+class Tkgi(Model):
+    """A TKGI (PKS) API. `credentials` is the folder of `url`, `uaa`, `client`, `secret`, `ca.crt`.
+
+    It is a name below the process's folder of credentials (`WHARFINGER_CREDENTIALS`).
+    """
+
+    credentials: Label
+
+
+class Hub(Model):
+    """A Kubernetes API that has objects about clusters: a context, or `in-cluster`."""
+
+    context: Text = "in-cluster"
+    kubeconfig: str | None = None
+
+
+class HubSource(Model):
+    """Clusters that a hub tells of. `namespaces`: only of these (none: of all).
+
+    `selector` are labels that the objects must have.
+    """
+
+    hub: Hub = Hub()
+    namespaces: tuple[Label, ...] = ()
+    selector: dict[str, str] = Field(default_factory=dict)
+
+
+class ClusterApi(HubSource):
+    """Cluster API's Clusters, and their `<name>-kubeconfig` Secrets."""
+
+
+class ClusterProfile(HubSource):
+    """ClusterProfiles of the multicluster SIG."""
+
+
+class OpenClusterManagement(HubSource):
+    """ManagedClusters; `serviceAccount` is the ManagedServiceAccount whose token is used."""
+
+    service_account: Label = "wharfinger"
+
+
+class Argocd(HubSource):
+    """Argo CD's cluster Secrets."""
+
+    namespaces: tuple[Label, ...] = ("argocd",)
+
+
+class Flux(HubSource):
+    """What Flux's Kustomizations and HelmReleases apply to by `spec.kubeConfig`."""
+
+
+class Rancher(HubSource):
+    """Rancher's provisioning Clusters."""
+
+    namespaces: tuple[Label, ...] = ("fleet-default",)
+
+
+class Karmada(HubSource):
+    """Karmada's Clusters."""
+
+
+class Gardener(HubSource):
+    """Gardener's Shoots."""
+
+
+class Allow(Model):
+    """What of other people's kubeconfigs is let through although it can do harm: nothing.
+
+    `exec` are names of programs in the process's folder of plug-ins (`WHARFINGER_PLUGINS`),
+    `proxies` are proxy URLs, `insecure` are server URLs whose certificate is not checked.
+    """
+
+    exec: tuple[Text, ...] = ()
+    proxies: tuple[Text, ...] = ()
+    insecure: tuple[Text, ...] = ()
+
+
+Names = dict[str, ClusterName]
+
+
+class Inventory(Model):
+    """A source of clusters: exactly one source key. `names` maps foreign names to ours.
+
+    A foreign name is what the inventory calls it, with `namespace/` before it where it has one.
+    `approval`: a cluster that Git does not know waits for `wharfinger accept-cluster`.
+    """
+
+    name: Label
+    directory: Directory | None = None
+    kubeconfig: Kubeconfig | None = None
+    tkgi: Tkgi | None = None
+    cluster_api: ClusterApi | None = None
+    cluster_profile: ClusterProfile | None = None
+    open_cluster_management: OpenClusterManagement | None = None
+    argocd: Argocd | None = None
+    flux: Flux | None = None
+    rancher: Rancher | None = None
+    karmada: Karmada | None = None
+    gardener: Gardener | None = None
+    names: Annotated[Names, Field(default_factory=dict)]
+    allow: Allow = Allow()
+    approval: StrictBool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Inventory:
+        if len(self._sources()) != 1:
+            keys = ", ".join(SOURCES)
+            raise ValueError(f"expected exactly one source: {keys}")
+        return self
+
+    def _sources(self) -> list[str]:
+        return [
+            name
+            for name in type(self).model_fields
+            if name in _FIELDS and getattr(self, name) is not None
+        ]
+
+    @property
+    def source(self) -> str:
+        """The name of its source's field, such as `cluster_api`."""
+        return self._sources()[0]
+
+    @property
+    def hub(self) -> HubSource | None:
+        """Its source when that is a hub."""
+        found = getattr(self, self.source)
+        return found if isinstance(found, HubSource) else None
+
+    def called(self, foreign: str) -> str:
+        """What a cluster of this foreign name is called here; a namespace is left out."""
+        return self.names.get(foreign, foreign.rpartition("/")[2])
+
+
+_FIELDS = tuple(
+    name
+    for name in Inventory.model_fields
+    if name not in ("name", "names", "allow", "approval")
+)
+SOURCES = tuple(Inventory.model_fields[name].alias or name for name in _FIELDS)

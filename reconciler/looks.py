@@ -7,7 +7,7 @@ its own, at least the grace after the first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -58,6 +58,11 @@ class Looks:
         for unit in gone:
             before = self._found.get(unit)
             self._found[unit] = self._noted(unit, before, at)
+
+    def removed(self, serves: Callable[[UnitId], bool]) -> None:
+        """Forget units of which nothing is served any more: nobody misses them."""
+        for unit in [each for each in self._found if not serves(each)]:
+            del self._found[unit]
 
     def missing(self) -> Mapping[str, frozenset[UnitId]]:
         """What is missing, by cluster."""

@@ -98,6 +98,7 @@ class Slices:
             self._settings = result.settings
             self._index = Index(result.head, result.history)
             self.ends = tuple(hold_ends(result.head.files))
+            self._memory.looks.removed(self._index.has)
 
     def follow(self) -> frozenset[Key] | None:
         """Fetch, and go on with what came: the units and clusters that it concerns.
@@ -204,6 +205,7 @@ class Slices:
         index, settings = self._index, self._settings
         if index is None or settings is None:
             return Sliced(result=result)
+        self._memory.looks.removed(index.has)
         targets = _targets(index, settings, asked.units)
         subject = subject_of(result, settings, index.files, targets)
         return Sliced(result=result, subject=subject)

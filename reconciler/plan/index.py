@@ -106,6 +106,10 @@ class Index:
         served = self.heads.units.get(cluster, set())
         return served | self.ledger.units.get(cluster, set())
 
+    def has(self, unit: UnitId) -> bool:
+        """Whether HEAD or the ledger has a unit."""
+        return unit in self.heads.heads or unit in self.ledger.owned
+
     def addresses(self, units: Iterable[UnitId]) -> dict[UnitId, UnitAddresses]:
         """What HEAD has of these units: the sticky input of their next claims."""
         found: dict[UnitId, UnitAddresses] = {}

@@ -110,3 +110,13 @@ def test_what_is_there_again_is_forgotten() -> None:
     looks.there([ORDERS])
 
     assert (len(looks), dict(looks.missing())) == (0, {})
+
+
+def test_what_is_served_no_more_is_not_looked_for_again() -> None:
+    looks = Looks(watched=True)
+    other = UnitId(cluster="eu1", namespace="shop", name="other")
+    looks.note([ORDERS, other], KNOWN, at(0))
+
+    looks.removed(lambda unit: unit == other)
+
+    assert looks.missing() == {"eu1": frozenset({other})}

@@ -29,12 +29,15 @@ class Kubeconfig(Model):
 
 
 class Tkgi(Model):
-    """A TKGI (PKS) API. `credentials` is the folder of `url`, `uaa`, `client`, `secret`, `ca.crt`.
+    """A TKGI (PKS) API. `credentials` is a folder below the process's `WHARFINGER_CREDENTIALS`.
 
-    It is a name below the process's folder of credentials (`WHARFINGER_CREDENTIALS`).
+    In it: `url`, `uaa`, `client`, `secret`, maybe `ca.crt`, and kubeconfigs of clusters as
+    `clusters/<name>`. With `binds` kubeconfigs that lack there are asked for, which needs the
+    scope `pks.clusters.admin` or `pks.clusters.manage` instead of `pks.clusters.admin.read`.
     """
 
     credentials: Label
+    binds: StrictBool = False
 
 
 class Hub(Model):

@@ -66,7 +66,7 @@ IMPURE = (
 IMPURE_CALLS = ("now", "utcnow", "today", "fromtimestamp")
 IMPURE_NAMES = ("open", "print", "input", "exec", "eval", "breakpoint")
 HOMES = {
-    "aiohttp": ("kube", "kubeanswer", "kubesession", "kubewatch"),
+    "aiohttp": ("kube", "kubeanswer", "kubesession", "kubewatch", "rest"),
     "click": ("cli",),
     "cel_expr_python": ("policies",),
     "envoy": ("envoysync", "envoyadmin"),
@@ -88,7 +88,7 @@ HOMES = {
     "structlog": ("log",),
     "urllib3": ("review",),  # what requests reads answers with
     "yaml": ("yamlio",),
-    "yarl": ("kube",),  # aiohttp's own URLs
+    "yarl": ("kube", "rest"),  # aiohttp's own URLs
 }
 BANNED_NAMES = ("utils", "helpers", "common", "base", "manager", "core", "misc")
 MODULE_LINES, TEST_LINES, FUNCTION_LINES, PARAMETERS, NESTING = 400, 500, 50, 5, 3

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from reconciler.observe.inventories.found import Found, Member, Reader, Server
 from reconciler.observe.inventories.hub import HubReader, Source
 from reconciler.observe.inventories.kubeconfig import KubeconfigReader
+from reconciler.observe.inventories.tkgi import TkgiReader
 from reconciler.settings import Inventory
 
 __all__ = ["Found", "Member", "Reader", "Server", "reader"]
@@ -16,6 +17,7 @@ HUBS: Mapping[str, Source] = {}
 
 _READERS: Mapping[str, Callable[[Inventory], Reader]] = {
     "kubeconfig": KubeconfigReader,
+    "tkgi": TkgiReader,
 }
 
 

@@ -310,15 +310,22 @@ class KubeApi:
         if request.body is not None:
             headers["Content-Type"] = request.content
             data = json.dumps(request.body).encode()
-        query = f"?{urlencode(request.params)}" if request.params else ""
+        target = with_query(request.path, request.params)
         return self._session.request(
             request.method,
-            URL(f"{self.credentials.server}{request.path}{query}", encoded=True),
+            URL(f"{self.credentials.server}{target}", encoded=True),
             headers=headers,
             data=data,
             allow_redirects=False,
             server_hostname=self.credentials.tls_server_name or None,
         )
+
+
+def with_query(path: str, params: Mapping[str, str]) -> str:
+    """A path with parameters; one that has a query (`?labelSelector=...`) keeps it."""
+    if not params:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(params)}"
 
 
 def object_path(version: str, plural: str, namespace: str, name: str) -> str:

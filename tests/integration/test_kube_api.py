@@ -20,6 +20,7 @@ from reconciler.kube import (
     Limits,
     NotFound,
     Rejected,
+    Terms,
     object_path,
 )
 from reconciler.kubeconfig import Credentials
@@ -103,6 +104,37 @@ def test_a_list_is_read_page_by_page(made: Made) -> None:
     assert [request.query["limit"] for request in server.requests] == ["2", "2", "2"]
     assert {each.headers["authorization"] for each in server.requests} == {f"Bearer {TOKEN}"}  # fmt: skip
     assert {each.headers["accept-encoding"] for each in server.requests} == {"identity"}
+
+
+def test_a_path_keeps_its_query_on_every_page(made: Made) -> None:
+    def handler(request: Request) -> Answer:
+        assert request.query["labelSelector"] == "a=b,c"
+        return page([thing("z")], "" if "continue" in request.query else "next")
+
+    async def use(api: KubeApi) -> tuple[object, ...]:
+        return await api.list("/api/v1/things?labelSelector=a%3Db%2Cc", dict)
+
+    found, server = against(made, handler, use)
+    assert len(found) == 2
+    assert [each.path for each in server.requests] == ["/api/v1/things"] * 2
+
+
+def test_a_watch_of_a_path_with_a_query_asks_for_both(made: Made) -> None:
+    asked: list[Request] = []
+
+    def handler(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(body=b"")
+
+    async def use(api: KubeApi) -> list[bytes]:
+        terms = Terms(version="7", seconds=5, silence=5)
+        async with api.watch("/api/v1/things?fieldSelector=type%3Dx", terms) as lines:
+            return [line async for line in lines.each()]
+
+    against(made, handler, use)
+    assert asked[0].path == "/api/v1/things"
+    said = asked[0].query
+    assert (said["watch"], said["fieldSelector"]) == ("true", "type=x")
 
 
 def test_an_empty_list_is_a_list(made: Made) -> None:

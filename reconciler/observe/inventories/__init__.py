@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reconciler.observe.inventories.found import Found, Member, Reader, Server
-from reconciler.observe.inventories.hub import HubReader, Source
+from reconciler.observe.inventories.hub import HubReader
 from reconciler.observe.inventories.kubeconfig import KubeconfigReader
+from reconciler.observe.inventories.source import Source
 from reconciler.observe.inventories.tkgi import TkgiReader
 from reconciler.settings import Inventory
 

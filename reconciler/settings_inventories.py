@@ -12,7 +12,15 @@ from typing import Annotated
 from pydantic import Field, StrictBool, model_validator
 
 from reconciler.settings_model import Model
-from reconciler.settings_types import ClusterName, Label, Text
+from reconciler.settings_types import (
+    ClusterName,
+    Label,
+    Program,
+    ProxyUrl,
+    ServerUrl,
+    Text,
+    Variable,
+)
 
 
 class Directory(Model):
@@ -100,12 +108,15 @@ class Allow(Model):
     """What of other people's kubeconfigs is let through although it can do harm: nothing.
 
     `exec` are names of programs in the process's folder of plug-ins (`WHARFINGER_PLUGINS`),
-    `proxies` are proxy URLs, `insecure` are server URLs whose certificate is not checked.
+    `environment` are names of variables that those programs get of ours (nothing else, no PATH)
+    and that a kubeconfig may set for them where we have none. `proxies` are the exact URLs of
+    HTTP proxies, `insecure` exact URLs of servers whose certificate is not checked.
     """
 
-    exec: tuple[Text, ...] = ()
-    proxies: tuple[Text, ...] = ()
-    insecure: tuple[Text, ...] = ()
+    exec: tuple[Program, ...] = ()
+    environment: tuple[Variable, ...] = ()
+    proxies: tuple[ProxyUrl, ...] = ()
+    insecure: tuple[ServerUrl, ...] = ()
 
 
 Names = dict[str, ClusterName]

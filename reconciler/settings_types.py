@@ -15,6 +15,11 @@ from reconciler.ports import PortRange, parse_ranges
 _PUBLIC_KEY = re.compile(
     r"(?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\x00-\x1f]*)?\Z"
 )
+_PROGRAM = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
+_AUTHORITY = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_PROXY = rf"https?://{_AUTHORITY}/?"
+_SERVER = rf"https://{_AUTHORITY}(?:/[A-Za-z0-9._~-]+)*/?"
 _DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?\Z")
 
 
@@ -78,6 +83,30 @@ def _host_suffix(value: str) -> str:
     return value
 
 
+def _program(value: str) -> str:
+    if re.fullmatch(_PROGRAM, value) is None:
+        raise ValueError("expected the name of a program, without a path")
+    return value
+
+
+def _variable(value: str) -> str:
+    if re.fullmatch(_VARIABLE, value) is None:
+        raise ValueError("expected the name of an environment variable")
+    return value
+
+
+def _proxy(value: str) -> str:
+    if re.fullmatch(_PROXY, value) is None:
+        raise ValueError("expected http://HOST:PORT, without a user or a password")
+    return value
+
+
+def _server(value: str) -> str:
+    if re.fullmatch(_SERVER, value) is None:
+        raise ValueError("expected https://HOST:PORT")
+    return value
+
+
 def _text(pattern: str, longest: int) -> WithJsonSchema:
     """What an editor can check of a text; parsing checks the rest."""
     return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": longest})
@@ -117,6 +146,10 @@ Endpoint = Annotated[
 ]
 HostSuffix = Annotated[str, AfterValidator(_host_suffix), _text(rf"^\.?{_NAME}$", 254)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
+Program = Annotated[str, AfterValidator(_program), _text(f"^{_PROGRAM}$", 128)]
+Variable = Annotated[str, AfterValidator(_variable), _text(f"^{_VARIABLE}$", 128)]
+ProxyUrl = Annotated[str, AfterValidator(_proxy), _text(f"^{_PROXY}$", 2048)]
+ServerUrl = Annotated[str, AfterValidator(_server), _text(f"^{_SERVER}$", 2048)]
 Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
 Count = Annotated[int, Field(ge=0, strict=True)]

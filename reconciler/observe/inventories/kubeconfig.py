@@ -44,7 +44,7 @@ def _member(config: Kubeconfig, context: str, inventory: Inventory) -> Member:
         name=name, inventory=inventory.name, origin=f"context {context}"
     )
     try:
-        access = config.credentials(context)
+        access = config.credentials(context, inventory.allow)
     except RefusedKubeconfig as exc:
         return member(inventory, context, said, exc.unknown())
     return member(inventory, context, said, access)

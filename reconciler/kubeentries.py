@@ -109,7 +109,10 @@ def merged(texts: Sequence[tuple[str, bytes]], where: str) -> Kubeconfig:
         for part in _PARTS:
             for entry, body in entries(document, part, name):
                 found[part].setdefault(entry, body)
-    return Kubeconfig(where=where, current=current, **found)
+    contexts, clusters, users = (found[part] for part in _PARTS)
+    return Kubeconfig(
+        where=where, current=current, contexts=contexts, clusters=clusters, users=users
+    )
 
 
 def entries_of(data: bytes, where: str) -> frozenset[Owner]:

@@ -10,6 +10,7 @@ from reconciler.errors import Exit, ReconcileError
 from reconciler.looks import Looks
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import Snapshot
+from reconciler.model.pins import Pins
 from reconciler.model.plans import NO_PLAN as NO_PLAN
 from reconciler.model.plans import Plan
 from reconciler.model.repository import CommitId, Head, History
@@ -27,8 +28,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _observe(settings: Settings, only: frozenset[str] | None) -> Snapshot:
-    return await observe(settings, only=only)
+Seeing = Callable[[Settings, frozenset[str] | None, Pins], Awaitable[Snapshot]]
+"""Sees all clusters, or those named; pins are what Git knows of them."""
+
+
+async def _observe(
+    settings: Settings, only: frozenset[str] | None, pins: Pins
+) -> Snapshot:
+    return await observe(settings, only=only, pins=pins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +46,8 @@ class Eyes:
     `afresh` is one that begins now. `look` is how the platform cluster is read.
     """
 
-    observe: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
-    afresh: Callable[[Settings, frozenset[str] | None], Awaitable[Snapshot]] = _observe
+    observe: Seeing = _observe
+    afresh: Seeing = _observe
     now: Callable[[], datetime] = _now
     look: Look = listing
 

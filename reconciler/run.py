@@ -19,6 +19,7 @@ from reconciler.heads import served_addresses
 from reconciler.ledger import touches
 from reconciler.log import log
 from reconciler.model.clusters import Snapshot, Unknown
+from reconciler.model.pins import Pins
 from reconciler.model.plans import NO_PLAN
 from reconciler.model.proofs import Stage
 from reconciler.model.repository import Head, History
@@ -32,6 +33,7 @@ from reconciler.passes import (
     exits_of,
 )
 from reconciler.plan import Inputs, Rendering, plan
+from reconciler.plan.pins import HeadPins
 from reconciler.prove import prove
 from reconciler.render import (
     RENDERER_VERSION,
@@ -166,7 +168,8 @@ class _Pass:
         """See all clusters of the pass; own eyes see them after HEAD was fetched."""
         if self._eyes is OWN_EYES:
             self._memory.followed = head.commit
-        self._snapshot = await self._eyes.observe(settings, self._options.only)
+        pins = self._pins(head, settings)
+        self._snapshot = await self._eyes.observe(settings, self._options.only, pins)
         self._seen_at = self._eyes.now()
 
     def remember(self, result: PassResult) -> None:
@@ -209,9 +212,15 @@ class _Pass:
         """Observe the clusters whose objects are missing once more."""
         self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
         again = frozenset(unit.cluster for unit in result.plan.unconfirmed)
-        self._take(await self._eyes.observe(settings, again))
+        pins = self._pins(self._repository.head(), settings)
+        self._take(await self._eyes.observe(settings, again, pins))
         self._seen_at = self._eyes.now()
         self._repository.fetch()
+
+    def _pins(self, head: Head, settings: Settings) -> Pins:
+        """What Git has pinned of clusters."""
+        keys = settings.signing.keys
+        return HeadPins(head, lambda: self._repository.history(keys))
 
     def _take(self, fresh: Snapshot) -> None:
         views = {view.entry.name: view for view in self._snapshot.clusters}
@@ -232,7 +241,8 @@ class _Pass:
         if behind:
             log.info("another process was here", clusters=len(behind))
             try:
-                self._take(await self._eyes.afresh(settings, behind))
+                pins = self._pins(head, settings)
+                self._take(await self._eyes.afresh(settings, behind, pins))
             except ReconcileError:
                 self._memory.followed = seen
                 raise

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from reconciler.log import log
 from reconciler.model.clusters import ClusterView, InventoryFailure, Snapshot, Unknown
+from reconciler.model.pins import NO_PINS, Pins
 from reconciler.model.updates import Update
 from reconciler.observe import observe
 from reconciler.passes import Eyes
@@ -41,6 +42,9 @@ class Watching(Protocol):
     async def look_again(self, clusters: Collection[str]) -> None:
         """List these clusters anew; afterwards `view` is what the lists said."""
 
+    def pinned(self, pins: Pins) -> None:
+        """Git knows this of clusters now."""
+
 
 class Lookout:
     """The watcher of a loop. `note` is told every update, in the loop's own thread."""
@@ -56,6 +60,7 @@ class Lookout:
         self._now = now
         self._watcher: Watching | None = None
         self._settings: Settings | None = None
+        self._pins: Pins = NO_PINS
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def follow(self, settings: Settings) -> bool:
@@ -67,6 +72,7 @@ class Lookout:
             log.info("watching anew", reason="the settings changed")
         self._settings = settings
         self._watcher = watcher = self._make(settings)
+        watcher.pinned(self._pins)
         self._tasks = (
             asyncio.create_task(watcher.run(), name="watch"),
             asyncio.create_task(self._pump(watcher), name="updates"),
@@ -80,6 +86,12 @@ class Lookout:
             settled.cancel()
         self.check()
         return True
+
+    def pinned(self, pins: Pins) -> None:
+        """Git knows this of clusters now."""
+        self._pins = pins
+        if self._watcher is not None:
+            self._watcher.pinned(pins)
 
     async def close(self) -> None:
         """Stop watching."""
@@ -122,9 +134,11 @@ class Lookout:
         """How a pass sees what is known now; with other settings it looks by itself."""
         settings, snapshot = self._settings, self.snapshot()
 
-        async def seen(wanted: Settings, only: frozenset[str] | None) -> Snapshot:
+        async def seen(
+            wanted: Settings, only: frozenset[str] | None, pins: Pins
+        ) -> Snapshot:
             if settings is None or not _same(settings, wanted):
-                return await observe(wanted, only=only)
+                return await observe(wanted, only=only, pins=pins)
             if only is None:
                 return snapshot
             kept = (view for view in snapshot.clusters if view.entry.name in only)
@@ -132,10 +146,12 @@ class Lookout:
 
         loop, watcher = asyncio.get_running_loop(), self._following()
 
-        async def afresh(wanted: Settings, only: frozenset[str] | None) -> Snapshot:
+        async def afresh(
+            wanted: Settings, only: frozenset[str] | None, pins: Pins
+        ) -> Snapshot:
             # A watcher lives in the loop's thread; passes have one of their own.
             if settings is None or only is None or not _same(settings, wanted):
-                return await observe(wanted, only=only)
+                return await observe(wanted, only=only, pins=pins)
             again = watcher.look_again(only)
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(again, loop))
             fresh = watcher.snapshot()

@@ -38,7 +38,6 @@ from reconciler.model.repository import CommitId
 from reconciler.model.updates import Update
 from reconciler.passes import Memory, PassResult
 from reconciler.report import Report
-from reconciler.run import settings_at
 from reconciler.settings import Settings, under_review
 
 LAST_WORDS = 10.0  # seconds that a running pass gets to finish its push
@@ -207,15 +206,8 @@ class Loop:
 
     async def _begin(self) -> None:
         """Read the settings, and watch what they name before the first pass."""
-
-        async def job() -> Settings:
-            self._means.repository.fetch()
-            head = self._means.repository.head()
-            self._memory.followed = head.commit  # what is watched is newer than that
-            return settings_at(head)
-
         try:
-            settings = await self._means.passes.do(job)
+            settings = await self._passing.begin()
         except ReconcileError as exc:
             self._failed(exc, {}, whole=True)
             self._done += 1

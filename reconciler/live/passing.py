@@ -19,12 +19,14 @@ from reconciler.live.slices import Asked, Sliced, Slices
 from reconciler.log import log
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import ClusterView, Unknown, Why
+from reconciler.model.pins import Pins
 from reconciler.model.repository import CommitId
 from reconciler.model.units import UnitId
 from reconciler.passes import NO_PLAN, Memory, PassResult
 from reconciler.plan import Index
+from reconciler.plan.pins import HeadPins, KnownPins
 from reconciler.report import Subject, subject_of
-from reconciler.run import ATTEMPTS, one_pass
+from reconciler.run import ATTEMPTS, one_pass, settings_at
 from reconciler.settings import Settings
 from reconciler.targets import proof_targets
 
@@ -74,6 +76,30 @@ class Passing:
         """What is known of the branch; `None` while only a whole pass can tell. Between jobs."""
         return self._slices.index
 
+    async def begin(self) -> Settings:
+        """Fetch for the first time: the settings at HEAD, and what to know before clusters are seen.
+
+        Raises ReconcileError.
+        """
+
+        async def job() -> tuple[Settings, Pins]:
+            repository = self._means.repository
+            repository.fetch()
+            head = repository.head()
+            self._memory.followed = head.commit  # what is watched is newer than that
+            settings = settings_at(head)
+            keys = settings.signing.keys
+            return settings, HeadPins(head, lambda: repository.history(keys)).ready()
+
+        settings, pins = await self._means.passes.do(job)
+        self._lookout.pinned(pins)
+        return settings
+
+    def _pin(self) -> None:
+        """Tell what watches what Git knows of clusters now. Between jobs."""
+        if self._slices.index is not None:
+            self._lookout.pinned(KnownPins(self._slices.index.records))
+
     async def whole(self) -> Made:
         """A pass over everything. Raises what `one_pass` raises."""
         eyes = replace(self._lookout.eyes(), look=self._means.look)
@@ -89,7 +115,9 @@ class Passing:
             self._room.note(made.settings, self._slices.index, self._means.now())
             return Made(result=made, now=now, subject=_subject(made))
 
-        return await self._means.passes.do(job)
+        whole = await self._means.passes.do(job)
+        self._pin()
+        return whole
 
     async def slice(
         self,
@@ -156,7 +184,9 @@ class Passing:
             tip = repository.head().commit
             return tip, frozenset() if tip == known else None
 
-        return await self._means.passes.do(job)
+        followed = await self._means.passes.do(job)
+        self._pin()
+        return followed
 
     async def _catch_up(self, index: Index, claims: Claims) -> frozenset[str]:
         """Look again at clusters of which another reconciler knew more than we saw.
@@ -188,7 +218,9 @@ class Passing:
                 self._room.note(settings, index, self._means.now())
             return made
 
-        return await self._means.passes.do(job)
+        sliced = await self._means.passes.do(job)
+        self._pin()
+        return sliced
 
     def _units(self, keys: Iterable[Key], claims: Claims) -> frozenset[UnitId]:
         found: set[UnitId] = set()

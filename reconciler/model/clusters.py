@@ -39,7 +39,8 @@ class ClusterEntry:
     inventory's own or the kube-system UID (then known only after observing; empty before).
     `certificate_names` are the names in the API server's certificate, `None` when not known.
     `inventory_id` is the inventory's own id of it, known also while its API cannot be read.
-    `origin` says where in the inventory it stands (`Cluster team-a/eu1`).
+    `origin` says where in the inventory it stands (`Cluster team-a/eu1`). `trust` is what vouches
+    for the server that we talk to where `ca_bundle` does not (`sha256:...`, `host:NAME`).
     """
 
     name: str
@@ -51,6 +52,7 @@ class ClusterEntry:
     certificate_names: tuple[str, ...] | None = None
     inventory_id: str = ""
     origin: str = ""
+    trust: tuple[str, ...] = ()
 
 
 class Why(StrEnum):
@@ -65,6 +67,9 @@ class Why(StrEnum):
     UNREADABLE = "unreadable"  # a file or an answer could not be parsed
     NO_ID = "no-id"
     DUPLICATE = "duplicate"  # two inventory entries claim one name or one id
+    OTHER_CA = (
+        "other-ca"  # another CA than Git has pinned: nothing of its entry is believed
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

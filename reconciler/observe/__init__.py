@@ -13,6 +13,7 @@ from reconciler.model.clusters import (
     Snapshot,
     Unknown,
 )
+from reconciler.model.pins import NO_PINS, Pins
 from reconciler.observe.distinct import distinct
 from reconciler.observe.folders import read_directory
 from reconciler.observe.inventories import reader
@@ -23,11 +24,14 @@ __all__ = ["observe"]
 
 
 async def observe(
-    settings: Settings, *, only: frozenset[str] | None = None
+    settings: Settings,
+    *,
+    only: frozenset[str] | None = None,
+    pins: Pins = NO_PINS,
 ) -> Snapshot:
-    """A snapshot of all clusters, or of those named in `only`."""
+    """A snapshot of all clusters, or of those named in `only`; `pins` are what Git knows of them."""
     results = await asyncio.gather(
-        *(_inventory(each, settings, only) for each in settings.inventories)
+        *(_inventory(each, settings, only, pins) for each in settings.inventories)
     )
     views: list[ClusterView] = []
     failures: list[InventoryFailure] = []
@@ -44,7 +48,7 @@ async def observe(
 
 
 async def _inventory(
-    inventory: Inventory, settings: Settings, only: frozenset[str] | None
+    inventory: Inventory, settings: Settings, only: frozenset[str] | None, pins: Pins
 ) -> tuple[ClusterView, ...] | Unknown:
     if inventory.directory is not None:
         return await asyncio.to_thread(read_directory, inventory, only)
@@ -52,4 +56,4 @@ async def _inventory(
     if isinstance(found, Unknown):
         return found
     wanted = [each for each in found if only is None or each.entry.name in only]
-    return await read_servers(wanted, settings)
+    return await read_servers(wanted, settings, pins)

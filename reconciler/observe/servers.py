@@ -27,16 +27,18 @@ from reconciler.model.clusters import (
     Unknown,
     Why,
 )
+from reconciler.model.pins import NO_PINS, Pins
 from reconciler.observe import parse
 from reconciler.observe.discovery import Istio, all_of, identity, served_istio
-from reconciler.observe.inventories.found import Server
+from reconciler.observe.inventories.found import Server, unbelieved
 from reconciler.observe.lanes import Lanes
 from reconciler.paging import Spent
 from reconciler.settings import ApiMode, Settings
+from reconciler.trust import stranger
 
 
 async def read_servers(
-    found: Sequence[Server | ClusterView], settings: Settings
+    found: Sequence[Server | ClusterView], settings: Settings, pins: Pins = NO_PINS
 ) -> tuple[ClusterView, ...]:
     """Views of all clusters, in parallel; never raises for one of them."""
     lanes, shares = Lanes(), Shares()
@@ -47,12 +49,24 @@ async def read_servers(
         if isinstance(server, ClusterView):
             return server
         try:
+            check_pin(server, pins)
+        except KubeError as exc:
+            entry = unbelieved(server.entry)
+            return ClusterView(entry=entry, objects=exc.unknown())
+        try:
             async with asyncio.timeout_at(until), lanes.place():
                 return await _view(server, settings, shares)
         except TimeoutError:
             return _late(server.entry, f"the {whole:g} s for all clusters")
 
     return tuple(await asyncio.gather(*map(one, found)))
+
+
+def check_pin(server: Server, pins: Pins) -> None:
+    """Raises KubeError when another CA than the pinned one vouches for a cluster's server."""
+    name = server.entry.name
+    if what := stranger(name, server.credentials, pins.get(name)):
+        raise KubeError(what, name, why=Why.OTHER_CA)
 
 
 def limits(settings: Settings) -> Limits:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from reconciler import yamlio
 from reconciler.ledger import Touch
 from reconciler.model.repository import File, ReadBlob
 from reconciler.names import cluster_path
+from reconciler.trust import certificates as certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,10 @@ class ApiRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRecord:
-    """What Git knows of a cluster. `accept` are ids that people accept as its successor."""
+    """What Git knows of a cluster. `accept` are ids that people accept as its successor.
+
+    `trust` is what vouches for its API server where `ca_bundle` does not.
+    """
 
     cluster: str
     cluster_id: str
@@ -36,23 +39,7 @@ class ClusterRecord:
     ca_bundle: str = ""
     deleted: bool = False
     accept: tuple[str, ...] = ()
-
-
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
-
-
-def certificates(bundle: str) -> str:
-    """The certificates of a CA bundle (PEM, or base64 of it) and nothing else.
-
-    A bundle is committed: a private key that lies in it by mistake must not be.
-    """
-    text = bundle
-    if "-----BEGIN" not in text:
-        try:
-            text = base64.b64decode(bundle, validate=True).decode("ascii")
-        except ValueError:
-            return ""
-    return "".join(f"{block}\n" for block in _CERTIFICATE.findall(text))
+    trust: tuple[str, ...] = ()
 
 
 def format_record(record: ClusterRecord) -> bytes:
@@ -76,6 +63,8 @@ def format_record(record: ClusterRecord) -> bytes:
         }
     if record.ca_bundle:
         body["caBundle"] = record.ca_bundle
+    if record.trust:
+        body["trust"] = list(record.trust)
     if record.deleted:
         body["deleted"] = True
     if record.accept:
@@ -83,6 +72,7 @@ def format_record(record: ClusterRecord) -> bytes:
     return yamlio.dump(body).encode()
 
 
+@lru_cache(maxsize=4096)  # who observes and who plans read the same bytes
 def parse_record(cluster: str, data: bytes) -> ClusterRecord | None:
     """The record in a file, `None` where it is not one of this cluster."""
     try:
@@ -102,6 +92,7 @@ def parse_record(cluster: str, data: bytes) -> ClusterRecord | None:
         ca_bundle=str(body.get("caBundle") or ""),
         deleted=body.get("deleted") is True,
         accept=_texts(body.get("accept")),
+        trust=_texts(body.get("trust")),
     )
 
 
@@ -154,4 +145,5 @@ def read_record(
         ca_bundle=written.ca_bundle,
         deleted=written.deleted,
         accept=accept,
+        trust=written.trust,
     )

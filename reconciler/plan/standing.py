@@ -3,6 +3,7 @@
 view      | record in Git                      | stands
 ----------+------------------------------------+---------------------------------------
 unknown   | any                                | SKIPPED: nothing follows from unknown
+other CA  | any                                | SKIPPED (other CA): frozen
 deleted   | any                                | DELETED: its units are removed, guarded
 known     | none, id known of another cluster  | SKIPPED (duplicate)
 known     | none                               | KNOWN, new
@@ -21,9 +22,10 @@ from enum import StrEnum
 from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.model.claims import ClusterClaims
-from reconciler.model.clusters import ClusterState, Unknown, Why
+from reconciler.model.clusters import ClusterEntry, ClusterState, Unknown, Why
 from reconciler.plan.records import ClusterRecord, certificates
 from reconciler.plan.world import World
+from reconciler.trust import fingerprints
 
 _CODES = {
     Why.UNREACHABLE: Code.CLUSTER_UNREACHABLE,
@@ -35,6 +37,7 @@ _CODES = {
     Why.UNREADABLE: Code.CLUSTER_UNREADABLE,
     Why.NO_ID: Code.CLUSTER_NO_ID,
     Why.DUPLICATE: Code.DUPLICATE_CLUSTER,
+    Why.OTHER_CA: Code.OTHER_CA,
 }
 
 
@@ -82,7 +85,8 @@ def _standing(world: World, name: str, claims: ClusterClaims | None) -> Standing
     unknown = claims.view.objects
     if isinstance(unknown, Unknown):
         code = _CODES[unknown.why]
-        return _skip(name, code, unknown.message, Exit.INCOMPLETE)
+        means = Exit.BLOCKED if unknown.why is Why.OTHER_CA else Exit.INCOMPLETE
+        return _skip(name, code, unknown.message, means)
     return _known(world, claims, record)
 
 
@@ -139,15 +143,26 @@ def fresh(claims: ClusterClaims) -> ClusterRecord:
         cluster_id=entry.cluster_id,
         inventory=entry.inventory,
         ca_bundle=certificates(entry.ca_bundle),
+        trust=entry.trust,
     )
 
 
 def _refreshed(claims: ClusterClaims, record: ClusterRecord) -> ClusterRecord:
     entry = claims.view.entry
+    return vouched(entry, replace(record, inventory=entry.inventory))
+
+
+def vouched(entry: ClusterEntry, record: ClusterRecord) -> ClusterRecord:
+    """The record with what vouches for the cluster's API server now; that is accepted no more."""
+    bundle = certificates(entry.ca_bundle)
+    if not bundle and not entry.trust:
+        return record
+    now = {*fingerprints(bundle), *entry.trust}
     return replace(
         record,
-        inventory=entry.inventory,
-        ca_bundle=certificates(entry.ca_bundle) or record.ca_bundle,
+        ca_bundle=bundle or record.ca_bundle,
+        trust=entry.trust,
+        accept=tuple(each for each in record.accept if each not in now),
     )
 
 

@@ -30,6 +30,7 @@ from reconciler.live.means import Means, Orders
 from reconciler.live.passing import Passing
 from reconciler.live.worker import Inline
 from reconciler.model.clusters import ClusterObjects, ClusterView, VirtualService
+from reconciler.model.pins import Pins
 from reconciler.model.updates import Delta, Update
 from reconciler.passes import OWN_EYES, Eyes, Memory, PassOptions
 from reconciler.repo import Credentials, Remote, Repository
@@ -58,6 +59,9 @@ class Known:
     def failures(self) -> tuple[()]:
         """No inventory failed."""
         return ()
+
+    def pinned(self, pins: Pins) -> None:
+        """Nothing that is looked at here has a CA."""
 
     def eyes(self) -> Eyes:
         """The first pass reads the directories itself."""

@@ -20,6 +20,7 @@ from reconciler.live.loop import Loop
 from reconciler.live.means import Means, Orders
 from reconciler.live.worker import Inline
 from reconciler.model.clusters import Snapshot
+from reconciler.model.pins import Pins
 from reconciler.passes import Eyes, Memory, PassOptions, PassResult
 from reconciler.repo import Credentials, Remote, Repository
 from reconciler.run import one_pass
@@ -182,7 +183,9 @@ class Churn:
         """What a new process would do that reads everything."""
         fleet = self.hour.fleet
 
-        async def observe(_: Settings, only: frozenset[str] | None) -> Snapshot:
+        async def observe(
+            _: Settings, only: frozenset[str] | None, pins: Pins
+        ) -> Snapshot:
             views = tuple(fleet.seen(name) for name in sorted(fleet.clusters))
             return Snapshot(clusters=views)
 

@@ -16,6 +16,7 @@ from reconciler.model.clusters import (
     VirtualService,
     Why,
 )
+from reconciler.model.pins import Pins
 from reconciler.model.units import UnitId
 from reconciler.model.updates import Delta
 from reconciler.observe.watching.pace import Pace
@@ -176,6 +177,9 @@ class FleetWatcher:
     def untold(self, cluster: str) -> bool:
         """Whether changes of a cluster are still to be told."""
         return self.updates.untold(cluster)
+
+    def pinned(self, pins: Pins) -> None:
+        """No pin can be of another cluster here."""
 
     async def look_again(self, clusters: Collection[str]) -> None:
         """List clusters anew."""

@@ -22,6 +22,7 @@ from reconciler.model.clusters import (
 from reconciler.names import is_cluster_name
 from reconciler.observe import parse
 from reconciler.settings import Inventory
+from reconciler.trust import beside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,14 @@ def member(
     if not entry.api_servers and access.is_root:
         address = ApiServer(host=access.host, port=access.port)
         entry = replace(entry, api_servers=(address,))
-    return Server(
-        entry=replace(entry, ca_bundle=entry.ca_bundle or access.ca), credentials=access
-    )
+    bundle = entry.ca_bundle or access.ca
+    entry = replace(entry, ca_bundle=bundle, trust=beside(access, bundle))
+    return Server(entry=entry, credentials=access)
+
+
+def unbelieved(entry: ClusterEntry) -> ClusterEntry:
+    """An entry of which nothing counts but its name: whoever swapped its CA wrote the rest, too."""
+    return replace(entry, api_servers=(), ca_bundle="", trust=())
 
 
 def api_server(url: str) -> ApiServer | None:

@@ -10,11 +10,13 @@ from collections.abc import Collection
 from contextlib import suppress
 
 from reconciler.model.clusters import ClusterView, InventoryFailure, Snapshot
+from reconciler.model.pins import Pins
 from reconciler.model.updates import Update
 from reconciler.observe.distinct import distinct
 from reconciler.observe.watching.folders import DirectoryWatch
 from reconciler.observe.watching.hands import Hands
 from reconciler.observe.watching.inventory import (
+    InventoryWatch,
     KubeconfigWatch,
     PolledWatch,
 )
@@ -114,6 +116,13 @@ class Watcher:
     def untold(self, cluster: str) -> bool:
         """Whether changes of a cluster, which are seen already, are still to be told."""
         return self._world.updates.untold(cluster)
+
+    def pinned(self, pins: Pins) -> None:
+        """Git knows this of clusters now: those that were refused for it are tried again."""
+        before, self._world.pins = self._world.pins, pins
+        for each in self._watches:
+            if isinstance(each, InventoryWatch):
+                each.pinned(before)
 
     async def look_again(self, clusters: Collection[str]) -> None:
         """List these clusters anew; afterwards `view` is what the lists said, or why not."""

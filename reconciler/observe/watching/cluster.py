@@ -7,10 +7,9 @@ with new lists, when another cluster answers, when what is served changed, or wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 from reconciler.kube import KubeApi, KubeError, Listed, Spent
 from reconciler.log import log
@@ -18,13 +17,15 @@ from reconciler.model.clusters import ClusterEntry, ClusterView, Unknown, Why
 from reconciler.model.updates import Delta
 from reconciler.observe.discovery import Istio, identity, served_istio
 from reconciler.observe.inventories import Server
-from reconciler.observe.servers import certificate_names_of
+from reconciler.observe.inventories.found import unbelieved
+from reconciler.observe.servers import certificate_names_of, check_pin
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.kinds import PODS, Source
 from reconciler.observe.watching.lists import Lists, Start, whole_lists
 from reconciler.observe.watching.pace import Backoff
 from reconciler.observe.watching.store import ChangeKey, Changes, Kind, Row, Store
 from reconciler.observe.watching.stream import Moved, Stream
+from reconciler.observe.watching.together import first_failure
 from reconciler.observe.watching.world import World
 
 SESSION = "session"
@@ -63,6 +64,9 @@ class ClusterWatch:
         self._doubt: asyncio.TimerHandle | None = None
         self._over = False
         self._used = server
+        self._listed = (
+            server  # write-back goes where what is known was read, and as who read it
+        )
         self._whole_at = float("-inf")
 
     @property
@@ -75,8 +79,10 @@ class ClusterWatch:
         entry, objects = self._entry, self._unknown or self._store.objects()
         if self._unknown is not None:
             entry = self.server.entry
+        if self.is_stranger:
+            entry = unbelieved(entry)
         old = self._view
-        access = self.server.credentials
+        access = self._listed.credentials
         if (
             old is None
             or old.objects is not objects
@@ -85,6 +91,15 @@ class ClusterWatch:
         ):
             self._view = old = ClusterView(entry=entry, objects=objects, access=access)
         return old
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it is not asked anything since another CA vouches for it than Git has pinned."""
+        return self._unknown is not None and self._unknown.why is Why.OTHER_CA
+
+    def try_again(self) -> None:
+        """What kept us from asking it may be over."""
+        self._again.set()
 
     async def look_again(self) -> None:
         """List everything anew; afterwards `view` is what the lists said, or why not."""
@@ -147,6 +162,7 @@ class ClusterWatch:
     async def _session(self, asked: list[asyncio.Future[None]]) -> None:
         # Another one may come while this one is asked: what it says is never mixed with that.
         self._used = server = self.server
+        check_pin(server, self._world.pins)
         async with self._world.connect(server) as api:
             self._api = api
             start = await self._begin(api, server)
@@ -158,6 +174,7 @@ class ClusterWatch:
             lists = await whole_lists(api)
         self._whole_at = asyncio.get_running_loop().time()
         names = await self._certificate_names(server)
+        self._listed = server
         self._take(lists, server.entry, names)
         return lists.start()
 
@@ -171,7 +188,7 @@ class ClusterWatch:
                 api=api, source=source, home=self, world=self._world, version=version
             )
 
-        await _first_failure(
+        await first_failure(
             *(stream(*each).run() for each in start.versions),
             self._follow_pods(stream(PODS, start.pods)),
             self._tend(api, start.istio),
@@ -273,7 +290,8 @@ class ClusterWatch:
         self, error: KubeError, asked: list[asyncio.Future[None]]
     ) -> None:
         waiting = any(not each.done() for each in asked)
-        if waiting or not self.settled.is_set() or error.why is Why.NO_CRD:
+        at_once = error.why in (Why.NO_CRD, Why.OTHER_CA)
+        if waiting or not self.settled.is_set() or at_once:
             self._degrade(error.unknown())
         elif not isinstance(error, Moved):
             self._failed(SESSION, error)
@@ -376,16 +394,3 @@ def _resolve(asked: list[asyncio.Future[None]]) -> None:
     for each in asked:
         if not each.done():
             each.set_result(None)
-
-
-async def _first_failure(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run all until one fails; raises what it raised, and the others are over."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from reconciler.model.clusters import ClusterView, Unknown, Why
+from reconciler.model.pins import Pins
 from reconciler.observe.inventories import Found, reader
 from reconciler.observe.inventories.kubeconfig import known_servers
 from reconciler.observe.watching.hands import Hands
@@ -38,6 +39,10 @@ class InventoryWatch:
     async def look_again(self, names: frozenset[str]) -> None:
         """List these clusters anew."""
         await self._members.look_again(names)
+
+    def pinned(self, before: Pins) -> None:
+        """Git knows something else of clusters than it did before."""
+        self._members.pinned(before)
 
     async def wait(self) -> None:
         """Wait until each cluster was listed once, or could not be."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from reconciler.model.clusters import ClusterView, Unknown, Why
+from reconciler.model.pins import Pins
 from reconciler.observe.inventories import Found, Member, Server
 from reconciler.observe.watching.cluster import ClusterWatch
 from reconciler.observe.watching.world import World
@@ -34,6 +35,13 @@ class Members:
         """List these clusters anew."""
         watches = [pair[0] for name, pair in self._watches.items() if name in names]
         await asyncio.gather(*(watch.look_again() for watch in watches))
+
+    def pinned(self, before: Pins) -> None:
+        """Try those again that were refused for what Git knew of them before."""
+        pins = self._world.pins
+        for name, (watch, _) in self._watches.items():
+            if watch.is_stranger and pins.get(name) != before.get(name):
+                watch.try_again()
 
     def take(self, found: Found) -> None:
         if isinstance(found, Unknown):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from reconciler.fairness import Shares
 from reconciler.kube import KubeApi, KubeError, Traffic
 from reconciler.model.clusters import Why
+from reconciler.model.pins import NO_PINS, Pins
 from reconciler.observe.inventories import Server
 from reconciler.observe.lanes import Lanes
 from reconciler.observe.servers import limits
@@ -55,7 +56,10 @@ class Outside:
 
 
 class World:
-    """Shared by all clusters of a watcher. `moved` is told when a cluster's id or name changed."""
+    """Shared by all clusters of a watcher. `moved` is told when a cluster's id or name changed.
+
+    `pins` are what Git knows of clusters now.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class World:
         self.counts = Counts()
         self.limits = limits(settings)
         self.shares = Shares()
+        self.pins: Pins = NO_PINS
         self._lanes = Lanes()
 
     def chance(self) -> float:

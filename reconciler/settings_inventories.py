@@ -7,7 +7,7 @@ Who may push to the ingress repository must not choose where a secret goes.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -70,8 +70,32 @@ class ClusterApi(HubSource):
     """Cluster API's Clusters, and their `<name>-kubeconfig` Secrets."""
 
 
+class AccessProvider(Model):
+    """Who we are where a ClusterProfile's access provider leads: exactly one of the two.
+
+    `command` is a program in the process's folder of plug-ins, `secret` the name of a Secret
+    beside the profile with a `token`; `{name}` in it is the profile's name.
+    """
+
+    command: Program | None = None
+    secret: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> AccessProvider:
+        if (self.command is None) == (self.secret is None):
+            raise ValueError("expected either command or secret")
+        return self
+
+
 class ClusterProfile(HubSource):
-    """ClusterProfiles of the multicluster SIG."""
+    """ClusterProfiles of the multicluster SIG. `managers`: only of these (none: of all).
+
+    `providers` are the access providers that are used, by their names; the first that a profile
+    has counts.
+    """
+
+    managers: tuple[Text, ...] = ()
+    providers: dict[str, AccessProvider] = Field(default_factory=dict)
 
 
 class OpenClusterManagement(HubSource):
@@ -87,7 +111,12 @@ class Argocd(HubSource):
 
 
 class Flux(HubSource):
-    """What Flux's Kustomizations and HelmReleases apply to by `spec.kubeConfig`."""
+    """What Flux's Kustomizations and HelmReleases apply to by `spec.kubeConfig`.
+
+    A cluster is called like its Secret less `suffix`.
+    """
+
+    suffix: str = "-kubeconfig"
 
 
 class Rancher(HubSource):
@@ -101,7 +130,13 @@ class Karmada(HubSource):
 
 
 class Gardener(HubSource):
-    """Gardener's Shoots."""
+    """Gardener's Shoots. `access` is the kubeconfig that is asked for, for so many seconds.
+
+    A viewer may not patch VirtualServices, so nothing is written back with it.
+    """
+
+    access: Literal["viewer", "admin"] = "viewer"
+    expiration_seconds: Annotated[int, Field(ge=600, le=86400, strict=True)] = 3600
 
 
 class Allow(Model):

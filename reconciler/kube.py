@@ -30,6 +30,7 @@ from reconciler.kubeerrors import (
     Rejected,
     TooLarge,
 )
+from reconciler.kubeplugin import Identity
 from reconciler.kubesession import (
     open_session,
     server_certificate_names,
@@ -111,17 +112,16 @@ class KubeApi:
         limits: Limits | None = None,
         shares: Shares | None = None,
     ) -> None:
-        self.credentials = credentials
         self.name = name
         self.limits = limits or Limits()
         self.pace = Pace(shares=shares or Shares())
         self.traffic = Traffic()
-        self._session: aiohttp.ClientSession | None = None
+        self._identity = Identity(credentials, name)
+        self._sessions: list[tuple[Credentials, aiohttp.ClientSession]] = []
 
     async def __aenter__(self) -> Self:
-        self._session = open_session(
-            self.credentials, name=self.name, limits=self.limits, pace=self.pace
-        )
+        access = await self._identity.now()
+        self._sessions = [(access, self._open(access))]
         self.pace.begin()
         return self
 
@@ -131,9 +131,31 @@ class KubeApi:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._session is not None:
+        if self._sessions:
             self.pace.end()
-            await self._session.close()
+        for _, session in self._sessions:
+            await session.close()
+
+    def become(self, credentials: Credentials) -> None:
+        """Be somebody else at the same server from the next request on; open watches go on."""
+        self._identity = Identity(credentials, self.name)
+
+    def _open(self, access: Credentials) -> aiohttp.ClientSession:
+        return open_session(access, name=self.name, limits=self.limits, pace=self.pace)
+
+    async def _connected(self) -> tuple[Credentials, aiohttp.ClientSession]:
+        """Who we are now, and a session as this one. Raises KubeError."""
+        if not self._sessions:
+            raise RuntimeError("KubeApi is used as an async context manager")
+        access = await self._identity.now()
+        before, session = self._sessions[-1]
+        if _certificate(before) != _certificate(access):
+            # Watches of the one before go on; no certificate outlives two others.
+            session = self._open(access)
+            self._sessions.append((access, session))
+            if len(self._sessions) > 2:
+                await self._sessions.pop(0)[1].close()
+        return access, session
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Json:
         """The JSON object at `path`. Raises NotFound, KubeError."""
@@ -291,6 +313,9 @@ class KubeApi:
         try:
             async with asyncio.timeout(seconds):
                 answer = await self._send(request)
+                if answer.status == 401 and self._identity.refused():
+                    hang_up(answer)
+                    answer = await self._send(request)
                 await check_head(answer, where)
                 yield answer
         except TimeoutError:
@@ -300,25 +325,29 @@ class KubeApi:
             what, why = transport_failure(exc, answer is not None)
             raise KubeError(what, where, why=why) from None
 
-    def _send(self, request: _Request) -> Any:
-        if self._session is None:
-            raise RuntimeError("KubeApi is used as an async context manager")
+    async def _send(self, request: _Request) -> aiohttp.ClientResponse:
+        access, session = await self._connected()
         headers = {"Accept": request.accept, "Accept-Encoding": "identity"}
-        if self.credentials.token:
-            headers["Authorization"] = f"Bearer {self.credentials.token}"
+        if access.token:
+            headers["Authorization"] = f"Bearer {access.token}"
         data = None
         if request.body is not None:
             headers["Content-Type"] = request.content
             data = json.dumps(request.body).encode()
         target = with_query(request.path, request.params)
-        return self._session.request(
+        return await session.request(
             request.method,
-            URL(f"{self.credentials.server}{target}", encoded=True),
+            URL(f"{access.server}{target}", encoded=True),
             headers=headers,
             data=data,
             allow_redirects=False,
-            server_hostname=self.credentials.tls_server_name or None,
+            server_hostname=access.tls_server_name or None,
+            proxy=access.proxy or None,
         )
+
+
+def _certificate(access: Credentials) -> tuple[str, str]:
+    return access.client_certificate, access.client_key
 
 
 def with_query(path: str, params: Mapping[str, str]) -> str:

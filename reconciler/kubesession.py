@@ -26,6 +26,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from reconciler.fairness import STEP, Pace
 from reconciler.kubeconfig import Credentials
 from reconciler.kubeerrors import KubeError
+from reconciler.log import log
 from reconciler.model.clusters import Why
 from reconciler.paging import Limits
 
@@ -34,6 +35,7 @@ _BUFFER = 256 * 1024
 # asyncio gives each TLS connection 256 KiB of its own for what arrives: a gigabyte and a half for
 # the watches of a thousand clusters, which nearly always say nothing.
 sslproto.SSLProtocol.max_size = 32 * 1024
+warned: set[str] = set()
 # Taking the parsed chunks out again happens elsewhere, and costs more.
 _AND_READ = 2.5
 
@@ -181,6 +183,9 @@ def _configuration(
         cert_file=certificate,
         tls_server_name=credentials.tls_server_name or None,
     )
+    if credentials.insecure:
+        configuration.verify_ssl = False
+        _warn(credentials.server)
     configuration.client_session_kwargs = {
         "trust_env": False,
         "auto_decompress": False,
@@ -192,6 +197,13 @@ def _configuration(
         ),
     }
     return configuration
+
+
+def _warn(server: str) -> None:
+    """Say once that a server can be anybody."""
+    if server not in warned:
+        warned.add(server)
+        log.warning("the certificate of an API server is not verified", server=server)
 
 
 @contextmanager
@@ -210,6 +222,10 @@ def _certificate_file(credentials: Credentials) -> Iterator[str | None]:
 def transport_failure(exc: Exception, answered: bool) -> tuple[str, Why]:
     """What happened in our own words: an exception's can hold what the server sent."""
     match exc:
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answers HTTP {exc.status}", Why.UNREACHABLE
+        case aiohttp.ClientProxyConnectionError():
+            return "no connection to the proxy", Why.UNREACHABLE
         case aiohttp.ClientConnectorCertificateError():
             cause = exc.certificate_error
             detail = getattr(cause, "verify_message", "") or "not valid"

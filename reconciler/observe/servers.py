@@ -111,6 +111,8 @@ async def certificate_names_of(
     """What the server's certificate carries; `None`: not known, or nobody asks."""
     if settings.apis.mode is not ApiMode.AUTO or not entry.api_servers:
         return None
+    if credentials.proxy:  # this handshake would go past it
+        return None
     names = await server_certificate_names(
         credentials.host,
         credentials.port,

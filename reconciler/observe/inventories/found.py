@@ -80,6 +80,21 @@ def unbelieved(entry: ClusterEntry) -> ClusterEntry:
     return replace(entry, api_servers=(), ca_bundle="", trust=())
 
 
+def is_same_place(one: Server, other: Server) -> bool:
+    """Whether two differ only in who we are there."""
+    a, b = (
+        replace(
+            each.credentials,
+            token="",
+            client_certificate="",
+            client_key="",
+            plugin=None,
+        )
+        for each in (one, other)
+    )
+    return a == b and one.entry == other.entry
+
+
 def api_server(url: str) -> ApiServer | None:
     """Host and port of `https://HOST[:PORT]`, `None` for anything else."""
     try:

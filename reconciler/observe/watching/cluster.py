@@ -17,8 +17,9 @@ from reconciler.model.clusters import ClusterEntry, ClusterView, Unknown, Why
 from reconciler.model.updates import Delta
 from reconciler.observe.discovery import Istio, identity, served_istio
 from reconciler.observe.inventories import Server
-from reconciler.observe.inventories.found import unbelieved
+from reconciler.observe.inventories.found import is_same_place, unbelieved
 from reconciler.observe.servers import certificate_names_of, check_pin
+from reconciler.observe.watching.faults import FAULTS as FAULTS
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.kinds import PODS, Source
 from reconciler.observe.watching.lists import Lists, Start, whole_lists
@@ -30,11 +31,6 @@ from reconciler.observe.watching.world import World
 
 SESSION = "session"
 NOT_YET = Unknown(why=Why.INCOMPLETE, message="not listed yet")
-FAULTS = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, OSError),
-    *(RuntimeError, TypeError, ValueError),
-)
-"""What code raises that is wrong about something a server said: one cluster's trouble alone."""
 
 
 class _Anew(Exception):
@@ -83,12 +79,8 @@ class ClusterWatch:
             entry = unbelieved(entry)
         old = self._view
         access = self._listed.credentials
-        if (
-            old is None
-            or old.objects is not objects
-            or old.entry != entry
-            or old.access != access
-        ):
+        known = old is not None and (old.entry, old.access) == (entry, access)
+        if old is None or not known or old.objects is not objects:
             self._view = old = ClusterView(entry=entry, objects=objects, access=access)
         return old
 
@@ -111,9 +103,17 @@ class ClusterWatch:
         await future
 
     def rotate(self, server: Server) -> None:
-        """The inventory says something else of it: begin anew with that, and keep what is known."""
-        self.server = server
-        self._again.set()
+        """The inventory says something else of it: begin anew with that, and keep what is known.
+
+        Another token or certificate alone needs no new lists: the next requests bring them.
+        """
+        before, self.server = self.server, server
+        is_well = self._unknown is None and before is self._used
+        if self._api is not None and is_well and is_same_place(before, server):
+            self._api.become(server.credentials)
+            self._used = self._listed = server
+        else:
+            self._again.set()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -121,7 +121,7 @@ class ClusterWatch:
         try:
             while True:
                 await self._turn()
-                began, self._api = loop.time(), None
+                began = loop.time()
                 asked, self._asked = self._asked, []
                 try:
                     await self._session(asked)
@@ -137,6 +137,7 @@ class ClusterWatch:
                     self._faulty(fault)
                     await self._rest(backoff.next(self._world.chance()))
                 finally:
+                    self._api = None
                     _resolve(asked)
         finally:
             self._over = True
@@ -290,8 +291,8 @@ class ClusterWatch:
         self, error: KubeError, asked: list[asyncio.Future[None]]
     ) -> None:
         waiting = any(not each.done() for each in asked)
-        at_once = error.why in (Why.NO_CRD, Why.OTHER_CA)
-        if waiting or not self.settled.is_set() or at_once:
+        waiting = waiting or error.why in (Why.NO_CRD, Why.OTHER_CA)
+        if waiting or not self.settled.is_set():
             self._degrade(error.unknown())
         elif not isinstance(error, Moved):
             self._failed(SESSION, error)

@@ -80,15 +80,18 @@ async def _to_server(
 def _access(
     inventory: Inventory, cluster: str, seen: Credentials | None
 ) -> Credentials:
-    """How to reach a cluster: as it was read. Raises RefusedKubeconfig."""
-    if inventory.kubeconfig is None:
-        if seen is None:
-            raise RefusedKubeconfig("it was not read with credentials", cluster)
+    """How to reach a cluster: as it was read. Raises RefusedKubeconfig.
+
+    A kubeconfig may name another server by now, to which nobody has compared the pinned CA.
+    """
+    if seen is not None:
         return seen
+    if inventory.kubeconfig is None:
+        raise RefusedKubeconfig("it was not read with credentials", cluster)
     foreign = {ours: name for name, ours in inventory.names.items()}
     path = inventory.kubeconfig.path
     config = load_kubeconfig(Path(path) if path else None)
-    return config.credentials(foreign.get(cluster, cluster))
+    return config.credentials(foreign.get(cluster, cluster), inventory.allow)
 
 
 async def patch_all(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.clusters import VirtualService, Why
+from reconciler.model.clusters import ClusterView, VirtualService, Why
 from reconciler.model.updates import Delta, Update
 from tests.kubeserver import raw, serving, status
 from tests.stack.certificates import Authority, Issued
@@ -300,18 +300,45 @@ def test_clusters_come_and_go_with_the_kubeconfig(
     on(place, {"eu1": eu1, "eu2": other}, use)
 
 
-def test_new_credentials_are_used_and_nothing_is_told(
+def test_new_credentials_are_used_without_new_lists_and_nothing_is_told(
     place: Place, eu1: FakeCluster
 ) -> None:
     async def use(place: Place) -> None:
         await place.until(lambda: eu1.count("watch") == 5)
+        await asyncio.sleep(0.3)
         place.write(token="an0ther-t0ken")
+        await place.until(lambda: token_of(place.view()) == "an0ther-t0ken")
+        assert (eu1.count("list"), eu1.count("watch")) == (5, 5)
+        eu1.cut()
         await place.until(lambda: eu1.count("watch") == 10)
         server = place.servers["eu1"]
-        assert "an0ther-t0ken" in server.requests[-1].headers["authorization"]
+        said = {each.headers["authorization"] for each in server.requests[-5:]}
+        assert said == {"Bearer an0ther-t0ken"}
         assert place.drained() == []
 
     on(place, {"eu1": eu1}, use)
+    assert eu1.count("list") == 5
+
+
+def test_other_credentials_end_what_the_old_ones_could_not_do(
+    place: Place, eu1: FakeCluster
+) -> None:
+    async def use(place: Place) -> None:
+        kinds = list(KINDS)
+        for kind in kinds:
+            eu1.broken["watch", kind] = eu1.broken["list", kind] = status(401)
+        eu1.cut()
+        await place.until(lambda: place.why() is Why.UNAUTHORISED)
+        eu1.broken.clear()
+        place.write(token="an0ther-t0ken")
+        await place.until(lambda: place.why() is None)
+
+    on(place, {"eu1": eu1}, use)
+
+
+def token_of(view: ClusterView) -> str:
+    assert view.access is not None
+    return view.access.token
 
 
 def test_a_look_again_is_new_lists(place: Place, eu1: FakeCluster) -> None:

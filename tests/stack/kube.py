@@ -222,6 +222,10 @@ class Cluster:
         for folder in crds:
             text = (pins.asset(folder) / "all.json").read_text()
             definitions.extend(json.loads(text))
+        self.define(definitions)
+
+    def define(self, definitions: Sequence[Document]) -> None:
+        """Apply CustomResourceDefinitions and wait until they are served."""
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(self.api.apply, definitions))
         for definition in definitions:

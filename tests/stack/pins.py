@@ -157,6 +157,27 @@ ASSETS = (
         glob="*.yaml",
     ),
     Asset(
+        target="crds/flux-helm",
+        program="kustomize-controller",
+        module="github.com/fluxcd/helm-controller@v1.4.0",
+        source="config/crd/bases",
+        glob="*.yaml",
+    ),
+    Asset(
+        target="crds/cluster-inventory",
+        program="kustomize-controller",
+        module="sigs.k8s.io/cluster-inventory-api@v0.1.2",
+        source="config/crd/bases",
+        glob="*_clusterprofiles.yaml",
+    ),
+    Asset(
+        target="crds/open-cluster-management",
+        program="kustomize-controller",
+        module="open-cluster-management.io/api@v1.2.0",
+        source="cluster/v1",
+        glob="*managedclusters.crd.yaml",
+    ),
+    Asset(
         target="argocd-path",
         program="argocd",
         module="github.com/argoproj/argo-cd/v3",

@@ -2,7 +2,8 @@
 
 A watched cluster is known all the time, but what a watch says is one look however long it goes
 on: a connection that quietly misses events says the same for ever. The next look is a list of
-its own, at least the grace after the first.
+its own, at least the grace after the first. What stays missing all the same, since people hold it
+or it is too much at once, is looked for ever more seldom.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from datetime import datetime, timedelta
 
 from reconciler.model.plans import Look
 from reconciler.model.units import UnitId
+from reconciler.settings import Guards
+
+SELDOM = timedelta(hours=1)  # between looks at what nothing comes of
 
 
 class Looks:
@@ -45,11 +49,13 @@ class Looks:
         missing: Collection[UnitId],
         known: Collection[str],
         at: datetime,
+        grace: timedelta,
         among: Collection[UnitId] | None = None,
     ) -> None:
         """Note which units were missing in what was seen at this time of `known` clusters.
 
-        `among` are the units that were looked at, `None` means all of these clusters.
+        `among` are the units that were looked at, `None` means all of these clusters. A list that
+        began before the grace was over, for the sake of another unit, is no look at this one.
         """
         gone = set(missing)
         for unit in [each for each in self._found if each not in gone]:
@@ -57,7 +63,7 @@ class Looks:
                 del self._found[unit]
         for unit in gone:
             before = self._found.get(unit)
-            self._found[unit] = self._noted(unit, before, at)
+            self._found[unit] = self._noted(unit, before, at, grace)
 
     def removed(self, serves: Callable[[UnitId], bool]) -> None:
         """Forget units of which nothing is served any more: nobody misses them."""
@@ -71,22 +77,29 @@ class Looks:
             found.setdefault(unit.cluster, set()).add(unit)
         return {cluster: frozenset(units) for cluster, units in found.items()}
 
-    def there(self, units: Iterable[UnitId]) -> None:
-        """These were seen after all: the next look at them is a first one."""
+    def forget(self, units: Iterable[UnitId]) -> None:
+        """The next look at these is a first one: they were seen after all."""
         for unit in units:
             self._found.pop(unit, None)
 
-    def due(self, grace: timedelta) -> Iterator[tuple[datetime, str]]:
+    def due(self, guards: Guards) -> Iterator[tuple[datetime, str]]:
         """When which cluster has to be listed again because something of it is missing."""
         if self._watched:
             for look in self._found.values():
-                yield max(look.first + grace, look.last), look.unit.cluster
+                rest = guards.grace
+                if look.count >= guards.confirmations:
+                    rest = max(rest, min(look.last - look.first, SELDOM))
+                yield look.last + rest, look.unit.cluster
 
-    def _noted(self, unit: UnitId, before: Look | None, at: datetime) -> Look:
+    def _noted(
+        self, unit: UnitId, before: Look | None, at: datetime, grace: timedelta
+    ) -> Look:
         if before is None:
             return Look(unit=unit, first=at, last=at, count=1)
         if self._watched:
-            at = self._listed.get(unit.cluster, before.last)
+            if not self._is_new(before, grace):
+                return before
+            at = self._listed[unit.cluster]
         if at <= before.last:
             return before
         return replace(before, last=at, count=before.count + 1)

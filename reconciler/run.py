@@ -176,7 +176,12 @@ class _Pass:
         """Keep what the next pass of this process needs to know."""
         if result.commit is not None:
             self._memory.pushed = result.commit
-        self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
+        if result.settings is not None:
+            self._note_missing(result, result.settings)
+
+    def _note_missing(self, result: PassResult, settings: Settings) -> None:
+        missing, grace = result.plan.unconfirmed, settings.guards.grace
+        self._memory.looks.note(missing, _known(result), self._seen_at, grace)
 
     async def settle(self, planned: PassResult) -> PassResult:
         """Push what was planned; on a lost race plan again on the new HEAD."""
@@ -210,7 +215,7 @@ class _Pass:
 
     async def look_again(self, result: PassResult, settings: Settings) -> None:
         """Observe the clusters whose objects are missing once more."""
-        self._memory.looks.note(result.plan.unconfirmed, _known(result), self._seen_at)
+        self._note_missing(result, settings)
         again = frozenset(unit.cluster for unit in result.plan.unconfirmed)
         pins = self._pins(self._repository.head(), settings)
         self._take(await self._eyes.observe(settings, again, pins))

@@ -8,7 +8,7 @@ whose files were touched anew. One thread at a time: nothing here is locked.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.claim.annotations import is_written_back
@@ -101,7 +101,8 @@ class LiveClaims:
             if decoder is not None:
                 self._readers.put(unit, decoder.pools.reads_taken())
         api = claim_api(self._entry, self._settings, head.get(UnitId(cluster=cluster)))
-        return found.claimed(self._shown, api)
+        claimed = found.claimed(self._shown, api)
+        return replace(claimed, empty=next(self._index.sources.names(), None) is None)
 
     def wake(self, now: datetime) -> Wake | None:
         """When time alone may change a claim for the first time after `now`; `None`: never.

@@ -1,7 +1,8 @@
 """The second look at clusters of which something is missing: a list of their own (does I/O).
 
 While nothing is missing, nothing is listed. Every cluster is asked by itself, so that one that
-does not answer keeps nobody waiting.
+does not answer keeps nobody waiting. However much of a cluster goes, it is listed at most twice in
+a grace: a list begins all of its watches anew.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from datetime import datetime, timedelta
 from reconciler.live.lookout import Lookout
 from reconciler.looks import Looks
 from reconciler.model.clusters import Unknown
+from reconciler.settings import Guards
 
-RETRY = timedelta(seconds=15)
+RETRY = timedelta(seconds=15)  # at least, between two lists of a cluster
 WATCHED = timedelta(seconds=1)  # how often it is seen whether something is there again
 
 
@@ -33,17 +35,17 @@ class SecondLooks:
         self._not_before: dict[str, datetime] = {}
         self._listed: dict[str, datetime] = {}
 
-    def start(self, grace: timedelta, now: datetime) -> None:
+    def start(self, guards: Guards, now: datetime) -> None:
         """Begin the looks that are due. Raises what ended an earlier one unexpectedly."""
         for cluster, task in list(self._running.items()):
             if task.done():
                 del self._running[cluster]
                 task.result()
         self._forget(now)
-        due = {cluster for at, cluster in self._looks.due(grace) if at <= now}
+        due = {cluster for at, cluster in self._looks.due(guards) if at <= now}
         for cluster in sorted(due - self._running.keys()):
             if self._not_before.get(cluster, now) <= now:
-                self._not_before[cluster] = now + max(grace, RETRY)
+                self._not_before[cluster] = now + max(guards.grace / 2, RETRY)
                 task = asyncio.create_task(self._look(cluster), name=f"look {cluster}")
                 self._running[cluster] = task
 
@@ -56,23 +58,18 @@ class SecondLooks:
             view = self._lookout.view(cluster)
             if view is not None and not isinstance(view.objects, Unknown):
                 there = {(e.namespace, e.name) for e in view.objects.virtual_services}
-                self._looks.there(
+                self._looks.forget(
                     unit for unit in units if (unit.namespace, unit.name) in there
                 )
 
-    def next_at(self, grace: timedelta, now: datetime) -> datetime | None:
+    def next_at(self, guards: Guards, now: datetime) -> datetime | None:
         """When the next look is due; `None` while nothing is missing."""
         if not self._looks:
             return None
-        return min(
-            (
-                now + WATCHED,
-                *self._appointments(grace),
-            )
-        )
+        return min((now + WATCHED, *self._appointments(guards)))
 
-    def _appointments(self, grace: timedelta) -> Iterator[datetime]:
-        for at, cluster in self._looks.due(grace):
+    def _appointments(self, guards: Guards) -> Iterator[datetime]:
+        for at, cluster in self._looks.due(guards):
             if cluster not in self._running or self._running[cluster].done():
                 yield max(at, self._not_before.get(cluster, at))
 

@@ -129,7 +129,7 @@ class Loop:
         if not self._means.lead.held:
             await self._stand_by()
             return
-        self._looks.start(settings.guards.grace, self._means.now())
+        self._looks.start(settings.guards, self._means.now())
         busy = self._proofs.busy
         due = self._agenda.due(self._time())
         if (due.prove or due.all) and not busy:
@@ -166,7 +166,7 @@ class Loop:
         """Wait until something is due or something happens; the end of a proof is such a thing."""
         now = self._time()
         until = [self._agenda.next_at(proofs=not busy) - now]
-        look = self._looks.next_at(settings.guards.grace, self._means.now())
+        look = self._looks.next_at(settings.guards, self._means.now())
         if look is not None:
             until.append((look - self._means.now()).total_seconds())
         await self._sleep(min(until))

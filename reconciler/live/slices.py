@@ -200,9 +200,12 @@ class Slices:
         return self._done(result, asked)
 
     def _done(self, result: PassResult, asked: Asked) -> Sliced:
-        missing, known = result.plan.unconfirmed, _known(asked.claims)
-        self._memory.looks.note(missing, known, asked.now, among=asked.units)
         index, settings = self._index, self._settings
+        if settings is not None:
+            missing, known = result.plan.unconfirmed, _known(asked.claims)
+            grace = settings.guards.grace
+            looks = self._memory.looks
+            looks.note(missing, known, asked.now, grace, among=asked.units)
         if index is None or settings is None:
             return Sliced(result=result)
         self._memory.looks.removed(index.has)

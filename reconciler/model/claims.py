@@ -80,7 +80,8 @@ class ClusterClaims:
     deleted, which is proof of absence of the exposure by itself.
     `follow` recomputes the addresses of destinations that HEAD serves although the newest wish
     is another one (held and rejected units): unit -> addresses for the destinations in HEAD.
-    `elsewhere` are exposures of other ingress repositories.
+    `elsewhere` are exposures of other ingress repositories. `empty` says that no VirtualService at
+    all is listed, exposed or not.
     """
 
     view: ClusterView
@@ -90,3 +91,4 @@ class ClusterClaims:
     unexposed_sources: tuple[Source, ...] = ()
     follow: tuple[UnitAddresses, ...] = ()
     elsewhere: tuple[UnitId, ...] = ()
+    empty: bool = False

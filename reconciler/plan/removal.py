@@ -6,6 +6,7 @@
     listed as another ingress repository's               | the listing itself
     not listed, cluster in a directory                   | one complete read
     not listed, cluster behind an API server             | complete lists, grace apart
+    the same, and the list is of nothing at all          | the same for all that it serves
     settings no longer permit what HEAD has              | the settings
     the inventory says that the cluster was deleted      | the inventory
 
@@ -102,29 +103,39 @@ class Remover:
         self._world = world
         self._writer = writer
         self._out = out
+        self._enough = {
+            look.unit for look in world.inputs.looks if _enough(look, world)
+        }
 
     def confirmed(self, unit: UnitId, one_look_is_proof: bool) -> bool:
         """Whether the unit was missing in enough complete lists; notes that it was in this."""
-        inputs = self._world.inputs
         if one_look_is_proof:
             return True
         self._out.unconfirmed.append(unit)
-        guards = inputs.settings.guards
-        if inputs.assume_confirmed or guards.confirmations == 1:
-            return True
-        look = next((each for each in inputs.looks if each.unit == unit), None)
-        return look is not None and _enough(look, self._world)
+        return self._needs_no_look() or unit in self._enough
 
-    def wait(self, unit: UnitId) -> None:
+    def all_confirmed(self, cluster: str) -> bool:
+        """Whether all exposures of a cluster were missing so: then a list of nothing is no lie."""
+        world = self._world
+        return self._needs_no_look() or all(
+            unit in self._enough
+            for unit in world.all_of(cluster)
+            if unit in world.heads and not unit.is_api
+            if unit not in world.frozen and not world.leaves(unit)
+        )
+
+    def _needs_no_look(self) -> bool:
+        inputs = self._world.inputs
+        return inputs.assume_confirmed or inputs.settings.guards.confirmations == 1
+
+    def wait(
+        self,
+        unit: UnitId,
+        why: str = "missing in one complete list; the next look decides",
+    ) -> None:
         """Say that the unit's absence needs another look."""
         self._out.say(
-            row(
-                Op.WITHHOLD,
-                unit,
-                at,
-                Code.ABSENCE_UNCONFIRMED,
-                "missing in one complete list; the next look decides",
-            )
+            row(Op.WITHHOLD, unit, at, Code.ABSENCE_UNCONFIRMED, why)
             for at in self._writer.serving(unit)
         )
 

@@ -26,6 +26,8 @@ from reconciler.plan.wanted import Candidate, Writer
 from reconciler.plan.world import World
 from reconciler.settings import ApiMode, under_review
 
+_OF_NOTHING = "nothing at all is listed, which is believed when everything was missing for long enough"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Want:
@@ -103,6 +105,7 @@ class _Walk:
         self._record: ClusterRecord = standing.record
         self._writer, self._remover, self._chooser = tools
         self._follow = {each.unit: each for each in standing.claims.follow}
+        self._believed: bool | None = None
 
     def wants(self) -> list[_Want]:
         found = []
@@ -168,10 +171,20 @@ class _Walk:
             return
         objects = self._claims.view.objects
         one_look = isinstance(objects, ClusterObjects) and objects.one_look_is_proof
-        if self._remover.confirmed(unit, one_look):
+        is_confirmed = self._remover.confirmed(unit, one_look)
+        if is_confirmed and not one_look and not self._is_believed():
+            self._remover.wait(unit, _OF_NOTHING)
+        elif is_confirmed:
             self._remove(unit, Code.GONE)
         else:
             self._remover.wait(unit)
+
+    def _is_believed(self) -> bool:
+        """Whether the cluster's list proves anything: one of nothing does as a whole or not at all."""
+        if self._believed is None:
+            cluster, empty = self._record.cluster, self._claims.empty
+            self._believed = not empty or self._remover.all_confirmed(cluster)
+        return self._believed
 
     def _remove(self, unit: UnitId, code: Code) -> None:
         """Remove a unit; what else it has goes with what a person gives away of it."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.claim import LiveClaims
+from reconciler.claim import LiveClaims, claim
 from reconciler.model.claims import ApiClaim, Wanted
 from reconciler.model.clusters import (
     ClusterObjects,
@@ -154,6 +154,16 @@ def test_a_unit_that_is_gone_is_followed_in_a_slice() -> None:
     part = live(PLAIN, N1).claims(frozenset({unit("nodes")}), head, NOW)
     assert (part.claims, part.unexposed) == ((), ())
     assert part.follow == (head[unit("nodes")],)
+
+
+def test_claims_say_whether_anything_at_all_is_listed() -> None:
+    found = live(NODES, UNEXPOSED, PLAIN, N1)
+    some = frozenset({unit("nodes")})
+    found.apply([Delta(old=NODES, new=None)])
+    assert not found.claims(some, {}, NOW).empty
+    found.apply([Delta(old=UNEXPOSED, new=None)])
+    assert found.claims(some, {}, NOW).empty
+    assert claim(view(PLAIN, N1), UNDER, {}, NOW).empty
 
 
 def test_units_of_other_clusters_and_apis_are_left_out() -> None:

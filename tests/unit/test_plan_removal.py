@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from reconciler.codes import Code
 from reconciler.errors import Exit, Usage
-from reconciler.model.claims import ClusterClaims, Rejection
+from reconciler.model.claims import ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import (
     ClusterEntry,
     ClusterState,
@@ -17,11 +18,11 @@ from reconciler.model.clusters import (
     Unknown,
     Why,
 )
-from reconciler.model.plans import Look
+from reconciler.model.plans import Look, Plan
 from tests.planning import Bench, claims, ops, settings, summary, wanted, wish
 
 
-def many(count: int) -> list[object]:
+def many(count: int) -> list[Wanted]:
     return [wanted(wish(f"s{index:02}")) for index in range(count)]
 
 
@@ -92,6 +93,28 @@ def test_an_object_missing_from_one_list_waits_for_the_next_look() -> None:
     assert ops(bench.plan(claims(one_look=False), looks=(look,))) == [
         ("delete", "orders", "WHF506")
     ]
+
+
+def test_a_list_of_nothing_is_believed_as_a_whole_or_not_at_all() -> None:
+    bench = Bench()
+    bench.run(claims(*many(3), one_look=False))
+    began = bench.now
+    bench.wait(seconds=60)
+    units = sorted(each.wish.unit for each in many(3))
+
+    def gone(*since: int) -> Plan:
+        looks = (
+            Look(unit=unit, first=at, last=at, count=1)
+            for unit, seconds in zip(units, since, strict=False)
+            for at in [began + timedelta(seconds=seconds)]
+        )
+        nothing = replace(claims(one_look=False), empty=True)
+        return bench.plan(nothing, looks=tuple(looks))
+
+    assert {row.op for row in gone(0).rows} == {"withhold"}
+    assert {row.op for row in gone(0, 0, 1).rows} == {"withhold"}
+    assert gone(0).unconfirmed == tuple(units)
+    assert [row.op for row in gone(0, 0, 0).rows] == ["delete"] * 3
 
 
 def test_an_object_without_the_annotation_is_proof_by_itself() -> None:

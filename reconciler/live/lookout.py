@@ -126,6 +126,11 @@ class Lookout:
         """Whether changes of a cluster, which `view` has already, are still to be told."""
         return self._watcher is not None and self._watcher.untold(cluster)
 
+    def untold_clusters(self) -> frozenset[str]:
+        """Clusters of which changes are still to be told: what flaps is told late."""
+        names = (view.entry.name for view in self.snapshot().clusters)
+        return frozenset(name for name in names if self.untold(name))
+
     def failures(self) -> tuple[InventoryFailure, ...]:
         """Inventories that cannot be read now."""
         return self._following().snapshot().failures

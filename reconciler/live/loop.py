@@ -256,9 +256,12 @@ class Loop:
     async def _whole(self) -> None:
         """A pass over all that is known now. What changes meanwhile opens new windows."""
         agenda = self._agenda
+        if agenda.hourly:
+            await self._fetch()  # what that concerns was not missed by anybody
         self._notes.waiting(agenda.windows, self._time())
         hourly, taken = agenda.hourly, agenda.windows.take_all()
         named = {*taken, *agenda.alarms.take_all(), *self._notes.tally.waiting}
+        named |= self._lookout.untold_clusters()
         self._looks.seen()
         try:
             made = await self._passing.whole()

@@ -38,6 +38,7 @@ class Clone:
         self._wait = wait
         self._filtered = filtered
         self.repo: Any = None
+        self._packs: frozenset[str] = frozenset()
         try:
             folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.lock():
@@ -102,6 +103,17 @@ class Clone:
         self.repo = pygit2.Repository(str(self.folder))
         if whole:
             self._whole.touch()
+
+    def let_go(self) -> None:
+        """Close packs that somebody's packing removed: open, they keep descriptors and the disk."""
+        try:
+            names = os.listdir(self.folder / "objects" / "pack")
+        except OSError:
+            return  # a clone without packs, or one that is made again just now
+        packs = frozenset(each for each in names if each.endswith(".pack"))
+        if not packs >= self._packs:
+            self.repo.free()
+        self._packs = packs
 
     def is_partial(self) -> bool:
         """Whether files may be missing that the remote has."""

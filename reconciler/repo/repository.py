@@ -115,6 +115,7 @@ class Repository:
             before, self._tip = self._tip, self._bring(lock)
             if before != self._tip:
                 self._git.tidy(lock)
+        self._clone.let_go()
 
     def head(self) -> Head:
         """The fetched tip with our files; the same value until a fetch moves the tip."""
@@ -199,6 +200,7 @@ class Repository:
         `None` when the revision is unknown, also after one fetch; the fetch does not move the
         tip that `head` and `history` speak of.
         """
+        self._clone.let_go()
         full = self.full_id(revision)
         if full is None and _COMMIT.match(revision):
             with self._clone.lock() as lock:
@@ -240,6 +242,7 @@ class Repository:
                 self._settle(result, tip, base, lock)
             self._clone.set_tip(self._ref, tip)
             self._git.tidy(lock)
+        self._clone.let_go()
         self._tip = tip
         self._history.remember(made.made)
         return tip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import time
 import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -52,11 +53,14 @@ _FETCH = (
     "--no-recurse-submodules",
 )
 # Objects of passes that did not push go after some hours: no pass takes so long. A bitmap
-# would make packing fail where files are missing.
+# would make packing fail where files are missing. Large packs stay, so that packing costs what
+# came lately and not what there is.
 _LOOSE, _PACKS = 3000, 30
+_TIDY_AGAIN = 3600.0  # seconds until packing is tried again after it failed
 _TIDY = (
     ("gc.auto", str(_LOOSE)),
     ("gc.autoPackLimit", str(_PACKS)),
+    ("gc.bigPackThreshold", "64m"),
     ("gc.pruneExpire", "3.hours.ago"),
     ("repack.writeBitmaps", "false"),
 )
@@ -95,6 +99,7 @@ class Git:
         self._timeout = timeout
         self._program = installed("git", "git")
         self._trust: Path | None = None
+        self._tidy_at = 0.0
         if address.scheme is Scheme.SSH:
             installed("ssh", "openssh-client")
         if address.scheme is Scheme.FILE and _is_foreign(Path(address.url)):
@@ -217,8 +222,10 @@ class Git:
 
     def tidy(self, lock: int) -> None:
         """Pack loose objects when there are many; failing changes nothing but speed."""
-        if is_untidy(self._folder, _LOOSE, _PACKS):
-            self._run(["gc", "--auto", "--quiet"], self._limits(lock))
+        now = time.monotonic()
+        if now >= self._tidy_at and is_untidy(self._folder, _LOOSE, _PACKS):
+            ended = self._run(["gc", "--auto", "--quiet"], self._limits(lock))
+            self._tidy_at = now + _TIDY_AGAIN if ended.code != 0 else 0.0
 
     def said(self, ended: Ended) -> str:
         """What a child said on stderr, without secrets and control characters, short."""

@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     kinds = Counter(event.kind for event in hour.events)
     print(f"events {dict(kinds)}, pushes {len(pushes)}, lists {hour.fleet.lists}")
     print(f"passes {dict(hour.passes)}, slowest change {slowest:.1f} s")
+    print(f"waiting for people {dict(verdicts.waiting(hour))}")
     for gauge in hour.gauges:
         print(gauge)
     print("\n".join(wrong) or "nothing was wrong")

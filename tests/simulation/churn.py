@@ -90,7 +90,7 @@ class Event:
 class Gauge:
     """What the process holds at some time; `packs` are open files of the clone, `descriptors` all others.
 
-    git makes a pack of what it fetches, and one of many when there are thirty.
+    git makes a pack of what it fetches, and one of many when there are more than thirty.
     """
 
     objects: int

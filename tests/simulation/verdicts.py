@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
-from collections import defaultdict
+import subprocess
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +19,9 @@ from tests.simulation.clock import START
 from tests.simulation.fleet import NAMESPACE, Sky
 
 QUIET, LONGEST, GRACE = 2.0, 15.0, 60.0
-PACKS = 40  # of both views of the clone
+BETWEEN = 30.0  # lists of one cluster are so far apart
+LISTS = 3  # for each object that went: its second look, and others that nothing came of
+PACKS = 32  # when there are more than thirty, git makes one of them
 OBJECTS_A_COMMIT = 60  # its facts and what they changed
 SLACK = 1.0  # times of commits are whole seconds
 
@@ -141,7 +145,8 @@ def _waited(event: Event, after: Event | None, times: list[float]) -> Iterator[W
     if event.kind == "revert" or (event.cluster, event.name) == NOISY:
         return
     window = QUIET + LONGEST + SLACK
-    latest = event.at + window + (GRACE + window if event.kind == "delete" else 0.0)
+    look = GRACE + BETWEEN + window if event.kind == "delete" else 0.0
+    latest = event.at + window + look
     if after is not None and after.at <= latest:
         return
     found = [at - event.at for at in times if event.at - SLACK <= at <= latest]
@@ -173,11 +178,16 @@ def owners_that_changed(hour: Hour) -> Iterator[str]:
 
 
 def _blobs(hour: Hour, ids: set[str]) -> dict[str, tuple[str, str]]:
-    found = {}
-    for blob in sorted(ids):
-        body = yamlio.load(git(hour.place.bare, "cat-file", "blob", blob).encode())
+    names = sorted(ids)
+    argv = ["git", "-C", str(hour.place.bare), "cat-file", "--batch"]
+    asked = "".join(f"{name}\n" for name in names).encode()
+    done = subprocess.run(argv, input=asked, capture_output=True, check=True)
+    said, found = io.BytesIO(done.stdout), {}
+    for name in names:
+        size = int(said.readline().split()[2])
+        body = yamlio.load(said.read(size + 1))
         assert isinstance(body, dict)
-        found[blob] = (str(body["state"]), str(body["owner"]))
+        found[name] = (str(body["state"]), str(body["owner"]))
     return found
 
 
@@ -201,6 +211,19 @@ def not_flat(hour: Hour) -> Iterator[str]:
         yield f"objects: {early} became {end}"
 
 
+def needless_lists(hour: Hour) -> Iterator[str]:
+    """Lists of clusters of which nothing went: while nothing is missing, nothing is listed."""
+    deletions = sum(event.kind == "delete" for event in hour.events)
+    if hour.fleet.lists > LISTS * deletions:
+        yield f"{hour.fleet.lists} lists for {deletions} deletions"
+
+
+def waiting(hour: Hour) -> Counter[str]:
+    """How many routes wait for people in the end, by why."""
+    rows = hour.after.plan.rows if hour.after is not None else ()
+    return Counter(f"{row.op} {row.code}" for row in rows)
+
+
 def unfinished(hour: Hour) -> Iterator[str]:
     """How it ended, and what a new process would still do afterwards."""
     if hour.ended is not Exit.DONE:
@@ -216,5 +239,6 @@ ALL: tuple[Callable[[Hour], Iterator[str]], ...] = (
     late,
     owners_that_changed,
     not_flat,
+    needless_lists,
     unfinished,
 )

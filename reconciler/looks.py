@@ -47,19 +47,18 @@ class Looks:
     def note(
         self,
         missing: Collection[UnitId],
-        known: Collection[str],
+        looked_at: Callable[[UnitId], bool],
         at: datetime,
         grace: timedelta,
-        among: Collection[UnitId] | None = None,
     ) -> None:
-        """Note which units were missing in what was seen at this time of `known` clusters.
+        """Note which units were missing in what was seen at this time.
 
-        `among` are the units that were looked at, `None` means all of these clusters. A list that
-        began before the grace was over, for the sake of another unit, is no look at this one.
+        `looked_at` says of which others that would have been seen. A list that began before the
+        grace was over, for the sake of another unit, is no look at this one.
         """
         gone = set(missing)
         for unit in [each for each in self._found if each not in gone]:
-            if unit.cluster in known and (among is None or unit in among):
+            if looked_at(unit):
                 del self._found[unit]
         for unit in gone:
             before = self._found.get(unit)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from reconciler.errors import Exit, ReconcileError
 from reconciler.looks import Looks
 from reconciler.model.claims import ClusterClaims
-from reconciler.model.clusters import Snapshot
+from reconciler.model.clusters import Snapshot, Unknown
 from reconciler.model.pins import Pins
 from reconciler.model.plans import NO_PLAN as NO_PLAN
 from reconciler.model.plans import Plan
@@ -102,6 +102,15 @@ class PassResult:
     commit: CommitId | None = None
     failure: ReconcileError | None = None
     reviewed: Reviewed = NOT_REVIEWED
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Clusters of which the pass had complete lists."""
+        return frozenset(
+            each.view.entry.name
+            for each in self.claims
+            if not isinstance(each.view.objects, Unknown)
+        )
 
     @property
     def failures(self) -> tuple[ReconcileError, ...]:

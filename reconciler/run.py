@@ -18,7 +18,7 @@ from reconciler.freshness import clusters_of_others
 from reconciler.heads import served_addresses
 from reconciler.ledger import touches
 from reconciler.log import log
-from reconciler.model.clusters import Snapshot, Unknown
+from reconciler.model.clusters import Snapshot
 from reconciler.model.pins import Pins
 from reconciler.model.plans import NO_PLAN
 from reconciler.model.proofs import Stage
@@ -180,8 +180,13 @@ class _Pass:
             self._note_missing(result, result.settings)
 
     def _note_missing(self, result: PassResult, settings: Settings) -> None:
-        missing, grace = result.plan.unconfirmed, settings.guards.grace
-        self._memory.looks.note(missing, _known(result), self._seen_at, grace)
+        known, grace = result.known, settings.guards.grace
+        self._memory.looks.note(
+            result.plan.unconfirmed,
+            lambda unit: unit.cluster in known,
+            self._seen_at,
+            grace,
+        )
 
     async def settle(self, planned: PassResult) -> PassResult:
         """Push what was planned; on a lost race plan again on the new HEAD."""
@@ -390,12 +395,3 @@ def _followed(result: PassResult) -> PassResult:
     more = following(result.plan.drafts)
     proposals = (*result.plan.proposals, *more)
     return replace(result, plan=replace(result.plan, drafts=(), proposals=proposals))
-
-
-def _known(result: PassResult) -> frozenset[str]:
-    """Clusters of which the pass had complete lists."""
-    return frozenset(
-        each.view.entry.name
-        for each in result.claims
-        if not isinstance(each.view.objects, Unknown)
-    )

@@ -17,7 +17,7 @@ from reconciler.live.agenda import Key
 from reconciler.live.patience import hold_ends
 from reconciler.log import log
 from reconciler.model.claims import ClusterClaims
-from reconciler.model.clusters import InventoryFailure, Unknown
+from reconciler.model.clusters import InventoryFailure
 from reconciler.model.proofs import ProofTarget, Stage
 from reconciler.model.repository import BlobId, CommitId, File, Head
 from reconciler.model.units import UnitId
@@ -202,10 +202,13 @@ class Slices:
     def _done(self, result: PassResult, asked: Asked) -> Sliced:
         index, settings = self._index, self._settings
         if settings is not None:
-            missing, known = result.plan.unconfirmed, _known(asked.claims)
-            grace = settings.guards.grace
-            looks = self._memory.looks
-            looks.note(missing, known, asked.now, grace, among=asked.units)
+            known, grace = result.known, settings.guards.grace
+            self._memory.looks.note(
+                result.plan.unconfirmed,
+                lambda unit: unit in asked.units and unit.cluster in known,
+                asked.now,
+                grace,
+            )
         if index is None or settings is None:
             return Sliced(result=result)
         self._memory.looks.removed(index.has)
@@ -272,12 +275,3 @@ def _touched(result: PassResult) -> Head:
     nothing = File(blob=BlobId(""), data=b"")
     paths = (write.path for draft in result.plan.drafts for write in draft.writes)
     return Head(commit=result.plan.base, files=dict.fromkeys(paths, nothing))
-
-
-def _known(claims: Iterable[ClusterClaims]) -> frozenset[str]:
-    """Clusters of which there are complete lists."""
-    return frozenset(
-        each.view.entry.name
-        for each in claims
-        if not isinstance(each.view.objects, Unknown)
-    )

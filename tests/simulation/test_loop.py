@@ -87,24 +87,6 @@ def test_what_is_gone_is_removed_after_another_list_and_steady_state_lists_nothi
     assert 630 + 60 < at < 630 + 70
 
 
-def test_what_is_removed_is_missed_no_more_and_delays_no_other_removal(
-    rig: Rig,
-) -> None:
-    async def story(rig: Rig) -> None:
-        rig.fleet.apply("c1", "vs0", None)
-        await asyncio.sleep(600)
-        assert rig.fleet.lists == 1
-        rig.fleet.apply("c1", "vs1", None)
-        await asyncio.sleep(70)
-        assert rig.fleet.lists == 2
-
-    rig.play(story)
-    assert [status for _, status in rig.pushed("c1", "vs0")[1:]] == ["D"]
-    ((at, status),) = rig.pushed("c1", "vs1")[1:]
-    assert status == "D"
-    assert 630 + 60 < at < 630 + 70
-
-
 def test_what_comes_back_before_the_second_look_stays(rig: Rig) -> None:
     async def story(rig: Rig) -> None:
         rig.fleet.turn("c1", Sky.EMPTY)

@@ -118,6 +118,7 @@ class KubeApi:
         self.traffic = Traffic()
         self._identity = Identity(credentials, name)
         self._sessions: list[tuple[Credentials, aiohttp.ClientSession]] = []
+        self.date = ""  # of the last answer, as its header says it
 
     async def __aenter__(self) -> Self:
         access = await self._identity.now()
@@ -316,6 +317,7 @@ class KubeApi:
                 if answer.status == 401 and self._identity.refused():
                     hang_up(answer)
                     answer = await self._send(request)
+                self.date = answer.headers.get("Date", "")
                 await check_head(answer, where)
                 yield answer
         except TimeoutError:

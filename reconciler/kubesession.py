@@ -16,6 +16,8 @@ import time
 from asyncio import sslproto
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -53,10 +55,28 @@ def open_session(
     return rest.open(pace)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A server's certificate: its DNS names and IP addresses, sorted, and when it ends."""
+
+    names: tuple[str, ...]
+    until: datetime
+
+
 async def server_certificate_names(
     host: str, port: int, *, ca: str, server_name: str = "", seconds: float = 10.0
 ) -> tuple[str, ...] | None:
-    """DNS names and IP addresses in a server's certificate, sorted; `None`: not known.
+    """The names in a server's certificate; `None`: not known."""
+    found = await server_certificate(
+        host, port, ca=ca, server_name=server_name, seconds=seconds
+    )
+    return None if found is None else found.names
+
+
+async def server_certificate(
+    host: str, port: int, *, ca: str, server_name: str = "", seconds: float = 10.0
+) -> Certificate | None:
+    """A server's certificate; `None`: not known.
 
     Only a handshake: no credentials are sent. `server_name` is asked for by SNI, since a
     server may have a certificate per name. The chain must lead to `ca` (PEM, empty: the
@@ -74,7 +94,11 @@ async def server_certificate_names(
     certificate = writer.get_extra_info("peercert") or {}
     writer.transport.abort()
     names = (value for _, value in certificate.get("subjectAltName", ()))
-    return tuple(sorted({name.lower() for name in names}))
+    ends = ssl.cert_time_to_seconds(certificate["notAfter"])
+    return Certificate(
+        names=tuple(sorted({name.lower() for name in names})),
+        until=datetime.fromtimestamp(ends, UTC),
+    )
 
 
 class _Rest(RESTClientObject):

@@ -244,6 +244,13 @@ class ForgeContract:
         assert side.forge.merge_when_ready(made, old) != ""
         assert not side.is_merged(made.number)
 
+    def test_a_branch_is_protected_when_it_has_rules(self, side: Side) -> None:
+        side.push(BRANCH)
+        assert not side.forge.is_protected("main")
+        side.hold_back()
+        assert side.forge.is_protected("main")
+        assert not side.forge.is_protected(BRANCH)
+
     def test_commits_of_a_request_have_a_ref(self, side: Side) -> None:
         (ref,) = side.forge.head_refs(12)
         assert ref.startswith("refs/")

@@ -35,6 +35,7 @@ COMPOSERS = (
     "rewind",
     "cli",
     "demo",
+    "doctor",
     "__main__",
 )
 PURE_ROOMS = (

@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "Check an ingress repository offline.",
     "ci": "Run plan, reconcile or check as a CI job.",
     "demo": "See everything work on this machine, without Docker or a cluster.",
+    "doctor": "Examine permissions, CRDs, certificates, push rights and room.",
     "envoy-sync": "Feed plain Envoy from the ingress repository.",
     "explain": "Explain a reason code or a unit.",
     "get": "List routes, ports, hosts, clusters, holds or gateways.",

@@ -177,6 +177,13 @@ class Git:
         ended = self._run(args, self._limits(lock), remote=True)
         return read_push(ended, ref)
 
+    def may_push(self, tip: str, branch: str, lock: int) -> Ended:
+        """Ask to push what is there already, and send nothing."""
+        args = ["push", "--dry-run", "--porcelain", "--no-verify", "--no-follow-tags"]
+        args += ["--recurse-submodules=no", "--end-of-options", self.address.url]
+        args += [f"{tip}:refs/heads/{branch}"]
+        return self._run(args, self._limits(lock), remote=True)
+
     def fast_import(self, stream: Iterable[bytes], lock: int) -> None:
         """Write what the stream says into one pack. Raises BrokenClone."""
         ended = self._run(

@@ -71,6 +71,9 @@ class Forge(Protocol):
     def take_merge_back(self, request: Request) -> None:
         """The forge shall not merge by itself any more; fine where it was not going to."""
 
+    def is_protected(self, branch: str) -> bool:
+        """Whether rules of the forge say who may change a branch, and how."""
+
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Refs of the Git remote that keep a request's commits after its branch is gone."""
 

@@ -41,6 +41,13 @@ class GitLab:
         project = urllib.parse.quote(slug, safe="")
         self._at = f"/projects/{project}/merge_requests"
 
+    def is_protected(self, branch: str) -> bool:
+        """Whether rules say who may change a branch, and how."""
+        project = self._at.removesuffix("/merge_requests")
+        name = urllib.parse.quote(branch, safe="")
+        answer = self._http.get(f"{project}/repository/branches/{name}")
+        return shaped(lambda item: bool(item["protected"]), answer.body)
+
     def open_requests(self, prefix: str) -> Sequence[Request]:
         """All open requests into our branch whose own branch has this prefix."""
         items = self._http.pages(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from reconciler.model.repository import CommitId
 from reconciler.model.reviews import Request, RequestState
@@ -62,6 +63,11 @@ class PullRequests:
         if set(labels) != set(request.labels):
             path = f"{self._at}/issues/{request.number}/labels"
             self._http.write("PUT", path, {"labels": list(labels)})
+
+    def is_protected(self, branch: str) -> bool:
+        """Whether rules say who may change a branch, and how."""
+        answer = self._http.get(f"{self._at}/branches/{quote(branch, safe='')}")
+        return shaped(lambda item: bool(item["protected"]), answer.body)
 
     def head_refs(self, number: int) -> tuple[str, ...]:
         """Where the commits of a request stay after its branch is gone."""

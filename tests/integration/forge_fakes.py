@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from tests.integration.forge_server import TOKEN, Asked, Reply, Server, serving
 
@@ -90,6 +91,14 @@ class Fake(ABC):
                 return each
         return None
 
+    def branch(self, asked: Asked, name: str) -> Reply:
+        """One branch, as all three forges show the rules of it."""
+        name = unquote(name)
+        if name not in (*self.branches, "main"):
+            return Reply(status=404, body={"message": "Branch not found"})
+        is_held = self.protected and name == "main"
+        return Reply(body={"name": name, "protected": is_held})
+
     @abstractmethod
     def routes(self) -> Sequence[Route]:
         """Method, pattern of the path below the root, and what answers."""
@@ -165,6 +174,7 @@ class FakeGitHub(Fake):
             ("GET", rf"{at}/issues/comments/(\d+)", self.one_comment),
             ("PATCH", rf"{at}/issues/comments/(\d+)", self.recomment),
             ("PUT", rf"{at}/issues/(\d+)/labels", self.label),
+            ("GET", rf"{at}/branches/(.+)", self.branch),
             ("POST", "/graphql", self.graphql),
         )
 

@@ -30,6 +30,7 @@ class FakeGitLab(Fake):
         at = f"{project}/merge_requests"
         return (
             ("GET", project, lambda _: Reply(body=self.project())),
+            ("GET", rf"{project}/repository/branches/(.+)", self.branch),
             ("GET", at, self.list),
             ("POST", at, self.create),
             ("GET", rf"{at}/(\d+)", lambda _, n: Reply(body=self.shown(self.pull(n)))),

@@ -58,8 +58,9 @@ def watched(settings: Settings, cluster: Cluster, wanted: object) -> tuple[int, 
             async with asyncio.timeout(30):
                 while wanted is ClusterObjects and watcher.counts.open < len(KINDS):
                     await asyncio.sleep(0.05)
-            is_known = not isinstance(view.objects, Unknown)
-            return watcher.counts.open, "" if is_known else view.objects.message
+            unknown = view.objects
+            said = unknown.message if isinstance(unknown, Unknown) else ""
+            return watcher.counts.open, said
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -137,8 +137,15 @@ class KubeApi:
         for _, session in self._sessions:
             await session.close()
 
-    def become(self, credentials: Credentials) -> None:
-        """Be somebody else at the same server from the next request on; open watches go on."""
+    @property
+    def credentials(self) -> Credentials:
+        """How the server is reached and who we are. Another who at the same server may be set:
+        it counts from the next request on, and open watches go on.
+        """
+        return self._identity.credentials
+
+    @credentials.setter
+    def credentials(self, credentials: Credentials) -> None:
         self._identity = Identity(credentials, self.name)
 
     def _open(self, access: Credentials) -> aiohttp.ClientSession:

@@ -56,38 +56,38 @@ class Identity:
     """Who we are at one server: as its inventory says, or as its plug-in says at the time."""
 
     def __init__(self, credentials: Credentials, name: str) -> None:
-        self._credentials = credentials
+        self.credentials = credentials
         self._name = name
         self._asking = asyncio.Lock()
 
     async def now(self) -> Credentials:
         """Credentials to use now; the plug-in runs when it must. Raises KubeError."""
-        plugin = self._credentials.plugin
+        plugin = self.credentials.plugin
         if plugin is None:
-            return self._credentials
+            return self.credentials
         async with self._asking:
-            said = _said.get(self._credentials)
+            said = _said.get(self.credentials)
             if said is None or _is_over(said):
                 said = await self._ask(plugin)
             return said.access
 
     def refused(self) -> bool:
         """The server did not take them: whether others can be had, so that it is worth a try."""
-        said = _said.get(self._credentials)
+        said = _said.get(self.credentials)
         if said is None or time.monotonic() - said.at < AGAIN:
             return False
-        del _said[self._credentials]
+        del _said[self.credentials]
         return True
 
     async def _ask(self, plugin: Plugin) -> _Said:
         where = f"{self._name}: plug-in {plugin.program}"
-        data = await _answer(_program(plugin, where), plugin, self._credentials, where)
-        access, until = _identity(data, plugin, self._credentials, where)
+        data = await _answer(_program(plugin, where), plugin, self.credentials, where)
+        access, until = _identity(data, plugin, self.credentials, where)
         while len(_said) >= _KEPT:
             with suppress(KeyError):
                 del _said[next(iter(_said))]
         said = _Said(access=access, until=until, at=time.monotonic())
-        _said[self._credentials] = said
+        _said[self.credentials] = said
         return said
 
 

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from reconciler.kubeconfig import RefusedKubeconfig, load_kubeconfig
 from reconciler.kubeerrors import KubeError
+from reconciler.loaders import RefusedKubeconfig, from_kubeconfig
 from reconciler.model.access import Credentials
 from reconciler.model.clusters import (
     ApiServer,
@@ -95,7 +95,8 @@ class TkgiReader:
             return None
         try:
             text = folder.maybe(f"clusters/{told.foreign}")
-            return load_kubeconfig(text).credentials() if text else None
+            where = f"the kubeconfig mounted for {told.foreign}"
+            return from_kubeconfig(text, self._inventory.allow, where) if text else None
         except RefusedKubeconfig as exc:
             return exc.unknown()
 
@@ -109,7 +110,8 @@ class TkgiReader:
         path = f"/v1/clusters/{quote(told.foreign, safe='')}/binds"
         try:
             found = await self._get(api, client, path, form={})
-            self._bound[key] = load_kubeconfig(_as_text(found)).credentials()
+            where, allow = f"binds of {told.foreign[:64]}", self._inventory.allow
+            self._bound[key] = from_kubeconfig(_as_text(found), allow, where)
         except (KubeError, RefusedKubeconfig) as exc:
             return exc.unknown()
         return self._bound[key]

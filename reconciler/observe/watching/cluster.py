@@ -110,7 +110,7 @@ class ClusterWatch:
         before, self.server = self.server, server
         is_well = self._unknown is None and before is self._used
         if self._api is not None and is_well and is_same_place(before, server):
-            self._api.become(server.credentials)
+            self._api.credentials = server.credentials
             self._used = self._listed = server
         else:
             self._again.set()

@@ -15,6 +15,7 @@ from reconciler.model.updates import Update
 from reconciler.observe.distinct import distinct
 from reconciler.observe.watching.folders import DirectoryWatch
 from reconciler.observe.watching.hands import Hands
+from reconciler.observe.watching.hubs import HubWatch
 from reconciler.observe.watching.inventory import (
     InventoryWatch,
     KubeconfigWatch,
@@ -52,13 +53,15 @@ class Watcher:
 
     def _watch(
         self, inventory: Inventory, only: frozenset[str] | None
-    ) -> DirectoryWatch | KubeconfigWatch | PolledWatch:
+    ) -> DirectoryWatch | KubeconfigWatch | HubWatch | PolledWatch:
         hands = Hands(self._world.pace.deadline)  # one that hangs stops no other one
         self._hands.append(hands)
         if inventory.directory is not None:
             return DirectoryWatch(inventory, self._world, hands, only)
         if inventory.kubeconfig is not None:
             return KubeconfigWatch(inventory, self._world, hands, only)
+        if inventory.hub is not None:
+            return HubWatch(inventory, self._world, hands, only)
         return PolledWatch(inventory, self._world, only)
 
     @property

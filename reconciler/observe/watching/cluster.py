@@ -7,7 +7,7 @@ with new lists, when another cluster answers, when what is served changed, or wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -38,10 +38,16 @@ class _Anew(Exception):
 
 
 class ClusterWatch:
-    """Watches one cluster. `settled` is set when it was listed once, or could not be."""
+    """Watches one cluster. `settled` is set when it was listed once, or could not be.
 
-    def __init__(self, server: Server, world: World) -> None:
+    `refused` is told its name when its server does not take our credentials.
+    """
+
+    def __init__(
+        self, server: Server, world: World, refused: Callable[[str], None]
+    ) -> None:
         self.server = server
+        self._refused = refused
         self.settled = asyncio.Event()
         self._world = world
         self._store = self._empty()
@@ -184,7 +190,7 @@ class ClusterWatch:
         return await certificate_names_of(server.entry, server.credentials, settings)
 
     async def _follow(self, api: KubeApi, start: Start) -> None:
-        def stream(source: Source, version: str) -> Stream:
+        def stream(source: Source[Kind], version: str) -> Stream[Kind]:
             return Stream(
                 api=api, source=source, home=self, world=self._world, version=version
             )
@@ -196,7 +202,7 @@ class ClusterWatch:
             self._until_asked(),
         )
 
-    async def _follow_pods(self, pods: Stream) -> None:
+    async def _follow_pods(self, pods: Stream[Kind]) -> None:
         while True:
             await self._needed.wait()
             await pods.run()
@@ -290,6 +296,8 @@ class ClusterWatch:
     def _session_failed(
         self, error: KubeError, asked: list[asyncio.Future[None]]
     ) -> None:
+        if error.why is Why.UNAUTHORISED:
+            self._refused(self.name)
         waiting = any(not each.done() for each in asked)
         waiting = waiting or error.why in (Why.NO_CRD, Why.OTHER_CA)
         if waiting or not self.settled.is_set():
@@ -384,6 +392,8 @@ class ClusterWatch:
             self._changed(self._store.forget_pods())
             self.well(kind)
             return
+        if error.why is Why.UNAUTHORISED:
+            self._refused(self.name)
         self._failed(kind, error)
 
 

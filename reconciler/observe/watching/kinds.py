@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from reconciler.kube import METADATA_EVENTS, METADATA_ONLY
 from reconciler.observe import parse
 from reconciler.observe.watching.store import Kind, Row
 
 Json = Mapping[str, Any]
+K = TypeVar("K", bound=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A collection: its path, how an object becomes a row, and in which form we ask for it."""
+class Source(Generic[K]):
+    """A collection: its path, how an object becomes a row, and in which form we ask for it.
 
-    kind: Kind
+    Nobody has to grant one that is `optional`.
+    """
+
+    kind: K
     path: str
     convert: Callable[[Json], Row]
     list_accept: str = "application/json"
     watch_accept: str = "application/json"
+    optional: bool = False
 
 
 def _named(read: Callable[[Json], Any], *, namespaced: bool) -> Callable[[Json], Row]:
@@ -41,7 +46,7 @@ def _pod(body: Json) -> Row:
     return Row(key, labels)
 
 
-def sources(istio: str, *, rules: bool) -> tuple[Source, ...]:
+def sources(istio: str, *, rules: bool) -> tuple[Source[Kind], ...]:
     """What is always watched; `istio` is the path of the served version of Istio's group."""
     found = [
         Source(
@@ -82,4 +87,5 @@ PODS = Source(
     convert=_pod,
     list_accept=METADATA_ONLY,
     watch_accept=METADATA_EVENTS,
+    optional=True,
 )

@@ -9,7 +9,7 @@ from reconciler.model.clusters import Why
 from reconciler.observe import parse
 from reconciler.observe.discovery import Istio, all_of, identity, served_istio
 from reconciler.observe.watching.kinds import PODS, Source, sources
-from reconciler.observe.watching.store import Row
+from reconciler.observe.watching.store import Kind, Row
 from reconciler.observe.watching.stream import listing
 
 
@@ -18,7 +18,7 @@ class Start:
     """Where watches begin after lists: all that a session keeps of them."""
 
     istio: Istio
-    versions: tuple[tuple[Source, str], ...]
+    versions: tuple[tuple[Source[Kind], str], ...]
     pods: str
 
 
@@ -28,7 +28,7 @@ class Lists:
 
     cluster_id: str
     istio: Istio
-    found: tuple[tuple[Source, Listed[Row]], ...]
+    found: tuple[tuple[Source[Kind], Listed[Row]], ...]
     pods: Listed[Row] | None
 
     def start(self) -> Start:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from reconciler.model.clusters import ClusterView, Unknown, Why
@@ -15,10 +15,14 @@ from reconciler.observe.watching.world import World
 
 
 class Members:
-    """A watch of each cluster that was found. `failure` is why the last look found nothing."""
+    """A watch of each cluster that was found. `failure` is why the last look found nothing.
+
+    `refused` is told the name of a cluster whose server does not take its credentials.
+    """
 
     def __init__(self, world: World, only: frozenset[str] | None) -> None:
         self.failure: Unknown | None = None
+        self.refused: Callable[[str], None] = _nobody
         self.settled = asyncio.Event()
         self._world = world
         self._only = only
@@ -88,12 +92,15 @@ class Members:
         self._refused.pop(name, None)
         pair = self._watches.get(name)
         if pair is None:
-            watch = ClusterWatch(server, self._world)
+            watch = ClusterWatch(server, self._world, self._was_refused)
             task = asyncio.create_task(watch.run(), name=f"watch {name}")
             self._watches[name] = watch, task
             self._told(name)
         elif pair[0].server != server:
             pair[0].rotate(server)
+
+    def _was_refused(self, name: str) -> None:
+        self.refused(name)
 
     def _end(self, name: str) -> None:
         _, task = self._watches.pop(name)
@@ -129,6 +136,10 @@ class Members:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _nobody(name: str) -> None:
+    """Nobody can help the cluster of this name to other credentials."""
 
 
 def _distinct(

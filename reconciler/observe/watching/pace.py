@@ -17,7 +17,7 @@ class Pace:
     holds when it has been open for `steady`, after nonsense or half a line once something came.
     Between two lists of one collection are `relist` seconds, whatever its server says. `doubt` is when a cluster that had gone away is
     listed once more: a server that was restored from a backup lets old watches go on, and they
-    see nothing.
+    see nothing. What a hub says within `gather` of a change is read together with it.
     """
 
     watch: tuple[float, float] = (240.0, 480.0)
@@ -32,6 +32,7 @@ class Pace:
     folders: float = 2.0
     inventory: float = 5.0
     inventory_anew: float = 300.0
+    gather: float = 0.3
     settle: float = 45.0
     flap_free: int = 3
     flap_first: float = 4.0

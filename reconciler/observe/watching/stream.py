@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from reconciler.kube import (
     Expired,
@@ -33,11 +33,12 @@ from reconciler.observe.watching.events import (
     Put,
     event,
 )
-from reconciler.observe.watching.kinds import Source
+from reconciler.observe.watching.kinds import K, Source
 from reconciler.observe.watching.pace import Backoff
-from reconciler.observe.watching.store import Kind, Overfull, Row
+from reconciler.observe.watching.store import Overfull, Row
 from reconciler.observe.watching.world import World
 
+K_contra = TypeVar("K_contra", bound=str, contravariant=True)
 STUCK = 6
 """Refusals in a row after which the resourceVersion itself is doubted."""
 
@@ -46,10 +47,10 @@ class Moved(KubeError):
     """Another cluster answers at the address."""
 
 
-class Home(Protocol):
-    """The cluster that a stream belongs to."""
+class Home(Protocol[K_contra]):
+    """The cluster, or the hub, that a stream belongs to."""
 
-    def wants(self, kind: Kind) -> bool:
+    def wants(self, kind: K_contra) -> bool:
         """Whether a kind is still followed."""
 
     def listing(self) -> AbstractAsyncContextManager[None]:
@@ -58,32 +59,32 @@ class Home(Protocol):
     async def confirm(self) -> None:
         """Ask which cluster answers. Raises Moved, KubeError."""
 
-    def listed(self, kind: Kind, found: Listed[Row]) -> None:
+    def listed(self, kind: K_contra, found: Listed[Row]) -> None:
         """A new list."""
 
-    def put(self, kind: Kind, row: Row) -> None:
+    def put(self, kind: K_contra, row: Row) -> None:
         """An object is there. Raises Overfull."""
 
-    def spent(self, kind: Kind) -> Spent:
+    def spent(self, kind: K_contra) -> Spent:
         """What all other kinds take of the cluster's memory."""
 
-    def drop(self, kind: Kind, row: Row) -> None:
+    def drop(self, kind: K_contra, row: Row) -> None:
         """An object is gone."""
 
-    def well(self, kind: Kind) -> None:
+    def well(self, kind: K_contra) -> None:
         """A watch holds."""
 
-    def failed(self, kind: Kind, error: KubeError) -> None:
+    def failed(self, kind: K_contra, error: KubeError) -> None:
         """A watch, or a list, failed."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Stream:
+class Stream(Generic[K]):
     """One collection. `version` is what the next watch starts from; empty: a list must come."""
 
     api: KubeApi
-    source: Source
-    home: Home
+    source: Source[K]
+    home: Home[K]
     world: World
     version: str = ""
     _backoff: Backoff = field(init=False)
@@ -130,7 +131,7 @@ class Stream:
                 self._refusals, self.version = 0, ""
 
     def _is_not_granted(self, error: KubeError) -> bool:
-        return self.source.kind is Kind.PODS and error.why is Why.FORBIDDEN
+        return self.source.optional and error.why is Why.FORBIDDEN
 
     def _rest(self, error: KubeError) -> float:
         if self._is_not_granted(error):
@@ -229,7 +230,7 @@ class Stream:
         return KubeError(what, where, why=why, status=status)
 
 
-async def listing(api: KubeApi, source: Source, spent: Spent) -> Listed[Row]:
+async def listing(api: KubeApi, source: Source[K], spent: Spent) -> Listed[Row]:
     """A whole list without an object twice. Raises KubeError."""
     found = await api.listed(
         source.path, source.convert, accept=source.list_accept, spent=spent

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from reconciler.observe.inventories.argocd import Argocd
+from reconciler.observe.inventories.cluster_api import ClusterApi
 from reconciler.observe.inventories.cluster_profile import ClusterProfiles
 from reconciler.observe.inventories.flux import Flux
 from reconciler.observe.inventories.found import Found, Member, Reader, Server
@@ -20,6 +22,8 @@ from reconciler.settings import Inventory
 __all__ = ["HUBS", "Found", "Member", "Reader", "Server", "reader"]
 
 HUBS: Mapping[str, Source] = {
+    "cluster_api": ClusterApi(),
+    "argocd": Argocd(),
     "cluster_profile": ClusterProfiles(),
     "open_cluster_management": Ocm(),
     "flux": Flux(),

@@ -178,6 +178,13 @@ ASSETS = (
         glob="*managedclusters.crd.yaml",
     ),
     Asset(
+        target="crds/cluster-api",
+        program="kustomize-controller",
+        module="sigs.k8s.io/cluster-api@v1.14.2",
+        source="core/config/crd/bases",
+        glob="cluster.x-k8s.io_clusters.yaml",
+    ),
+    Asset(
         target="argocd-path",
         program="argocd",
         module="github.com/argoproj/argo-cd/v3",

@@ -161,7 +161,8 @@ def _standing(cluster: Json) -> tuple[ClusterState, str] | None:
 def _address(host: str, port: int) -> ApiServer | None:
     """The endpoint as the API server's address; what may be served is decided elsewhere."""
     shown = f"[{host}]" if ":" in host else host
-    return api_server(f"https://{shown}:{port}") if 0 < port < 65536 else None
+    found = api_server(f"https://{shown}:{port}")
+    return found if found is not None and found.host == host.lower() else None
 
 
 def _access(

@@ -54,13 +54,18 @@ def kubeconfig(server: str, ca: str, token: str = TOKEN, name: str = "eu1") -> s
 
 
 def capi_cluster(
-    name: str, host: str = "", port: int = 0, *, up: bool = True, **metadata: Any
+    name: str,
+    host: str = "",
+    port: int = 0,
+    *,
+    up: bool = True,
+    meta: Json | None = None,
 ) -> Json:
     """A Cluster of Cluster API, v1beta2, as its controllers leave it."""
     made: Json = {
         "apiVersion": "cluster.x-k8s.io/v1beta2",
         "kind": "Cluster",
-        "metadata": {"name": name, "uid": f"uid-of-{name}", **metadata},
+        "metadata": {"name": name, "uid": f"uid-of-{name}", **(meta or {})},
         "spec": {"paused": False},
         "status": {"initialization": {"controlPlaneInitialized": up}},
     }
@@ -155,6 +160,12 @@ class FakeHub:
         old = self.objects[where].pop((namespace, name))
         metadata = {**old["metadata"], "resourceVersion": str(self.version)}
         self._tell(where, {**old, "metadata": metadata}, None)
+
+    def forget(self) -> None:
+        """End all open watches, and what happened until now is not known any more."""
+        self.version += 1
+        self.compacted = self.version
+        self.cut()
 
     def cut(self) -> None:
         """End all open watches."""

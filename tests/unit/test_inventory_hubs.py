@@ -18,6 +18,7 @@ from reconciler.observe.inventories import HUBS, Member, Server
 from reconciler.observe.inventories.source import Objects, collections, keyed
 from reconciler.settings import Inventory
 from tests import hubs
+from tests.kubeserver import TOKEN
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 ADDRESS = "https://api.eu1.example.net:6443"
@@ -70,7 +71,7 @@ def test_a_cluster_that_is_up_is_followed_at_its_endpoint() -> None:
         ApiServer(host="api.eu1.example.net", port=6443),
     )
     assert found.entry.ca_bundle == CA
-    assert found.credentials.token == hubs.TOKEN
+    assert found.credentials.token == TOKEN
 
 
 def v1beta1(**status: Any) -> Json:
@@ -133,14 +134,16 @@ def test_paused_or_upgraded_or_failing_clusters_are_alive() -> None:
 
 def test_deleted_is_a_word_and_moved_is_another() -> None:
     gone = {"deletionTimestamp": "2026-11-24T00:00:00Z"}
-    deleted = capi(hubs.capi_cluster("eu1", "h.example.net", 1, **gone), SECRET)
+    deleted = capi(hubs.capi_cluster("eu1", "h.example.net", 1, meta=gone), SECRET)
     moved = capi(
         hubs.capi_cluster(
             "eu1",
             "h.example.net",
             1,
-            annotations={"clusterctl.cluster.x-k8s.io/delete-for-move": ""},
-            **gone,
+            meta={
+                "annotations": {"clusterctl.cluster.x-k8s.io/delete-for-move": ""},
+                **gone,
+            },
         ),
         SECRET,
     )
@@ -292,7 +295,7 @@ def test_a_secret_of_argo_cd_is_a_cluster() -> None:
         ApiServer(host="api.eu1.example.net", port=6443),
     )
     assert found.credentials.server == ADDRESS
-    assert found.credentials.token == hubs.TOKEN
+    assert found.credentials.token == TOKEN
 
 
 def test_a_cluster_that_argo_cd_leaves_alone_is_a_cluster() -> None:

@@ -19,7 +19,7 @@ from reconciler.observe.discovery import Istio, identity, served_istio
 from reconciler.observe.inventories import Server
 from reconciler.observe.inventories.found import is_same_place, unbelieved
 from reconciler.observe.servers import certificate_names_of, check_pin
-from reconciler.observe.watching.faults import FAULTS as FAULTS
+from reconciler.observe.watching.faults import FAULTS
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.kinds import PODS, Source
 from reconciler.observe.watching.lists import Lists, Start, whole_lists
@@ -66,9 +66,8 @@ class ClusterWatch:
         self._doubt: asyncio.TimerHandle | None = None
         self._over = False
         self._used = server
-        self._listed = (
-            server  # write-back goes where what is known was read, and as who read it
-        )
+        # Write-back goes where what is known was read, and as who read it.
+        self._listed = server
         self._whole_at = float("-inf")
 
     @property

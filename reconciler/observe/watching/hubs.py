@@ -22,9 +22,10 @@ from reconciler.model.clusters import ClusterState, ClusterView, Unknown, Why
 from reconciler.observe.inventories import HUBS
 from reconciler.observe.inventories.hub import LIMITS, hub_credentials, served
 from reconciler.observe.inventories.source import Kind, collections
-from reconciler.observe.watching.cluster import FAULTS, SESSION
+from reconciler.observe.watching.cluster import SESSION
 from reconciler.observe.watching.collected import Collected, Collection, converted
 from reconciler.observe.watching.hands import Hands
+from reconciler.observe.watching.faults import FAULTS
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.inventory import InventoryWatch
 from reconciler.observe.watching.kinds import Source

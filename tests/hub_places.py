@@ -64,6 +64,18 @@ class Place:
         address = f"https://127.0.0.1:{self.workload.port}"
         return hubs.kubeconfig(address, self.workload.ca, token)
 
+    def token(self, name: str = "eu1") -> str:
+        """The token that a cluster is asked with from now on."""
+        view = self.view(name)
+        return view.access.token if view and view.access else ""
+
+    def workload_heard(self, token: str) -> bool:
+        """Whether somebody came to the workload cluster with a token."""
+        return any(
+            each.headers.get("authorization") == f"Bearer {token}"
+            for each in self.workload.requests
+        )
+
     def provision(self, name: str = "eu1") -> None:
         """A cluster that is up, with credentials that are good."""
         port = self.workload.port

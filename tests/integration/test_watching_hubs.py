@@ -119,13 +119,9 @@ def test_new_credentials_are_followed_without_a_new_list_of_the_hub(on: On) -> N
         await place.until(place.is_known)
         secret = capi_secret("eu1", place.kubeconfig("an0ther-token"))
         place.hub.put(SECRETS, secret)
-        await place.until(
-            lambda: any(
-                each.headers.get("authorization") == "Bearer an0ther-token"
-                for each in place.workload.requests
-            ),
-            "the new token is used",
-        )
+        await place.until(lambda: place.token() == "an0ther-token")
+        place.cluster.cut()
+        await place.until(lambda: place.workload_heard("an0ther-token"))
         await place.until(place.is_known)
         assert place.hub.count("list") == 2
 

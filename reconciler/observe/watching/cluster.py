@@ -7,7 +7,7 @@ with new lists, when another cluster answers, when what is served changed, or wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
@@ -26,8 +26,8 @@ from reconciler.observe.watching.lists import Lists, Start, whole_lists
 from reconciler.observe.watching.pace import Backoff
 from reconciler.observe.watching.store import ChangeKey, Changes, Kind, Row, Store
 from reconciler.observe.watching.stream import Moved, Stream
-from reconciler.observe.watching.together import first_failure
-from reconciler.observe.watching.world import World
+from reconciler.observe.watching.together import first_failure, resolve
+from reconciler.observe.watching.world import Told, World
 
 SESSION = "session"
 NOT_YET = Unknown(why=Why.INCOMPLETE, message="not listed yet")
@@ -43,9 +43,7 @@ class ClusterWatch:
     `refused` is told its name when its server does not take our credentials.
     """
 
-    def __init__(
-        self, server: Server, world: World, refused: Callable[[str], None]
-    ) -> None:
+    def __init__(self, server: Server, world: World, refused: Told) -> None:
         self.server = server
         self._refused = refused
         self.settled = asyncio.Event()
@@ -66,8 +64,7 @@ class ClusterWatch:
         self._doubt: asyncio.TimerHandle | None = None
         self._over = False
         self._used = server
-        # Write-back goes where what is known was read, and as who read it.
-        self._listed = server
+        self._listed = server  # write-back goes where what is known was read
         self._whole_at = float("-inf")
 
     @property
@@ -143,10 +140,10 @@ class ClusterWatch:
                     await self._rest(backoff.next(self._world.chance()))
                 finally:
                     self._api = None
-                    _resolve(asked)
+                    resolve(asked)
         finally:
             self._over = True
-            _resolve(self._asked)
+            resolve(self._asked)
             self._trust()
 
     async def _turn(self) -> None:
@@ -172,7 +169,7 @@ class ClusterWatch:
         async with self._world.connect(server) as api:
             self._api = api
             start = await self._begin(api, server)
-            _resolve(asked)
+            resolve(asked)
             await self._follow(api, start)
 
     async def _begin(self, api: KubeApi, server: Server) -> Start:
@@ -398,9 +395,3 @@ class ClusterWatch:
 
 def _fingerprint(state: ClusterEntry | Unknown) -> int:
     return hash(state.why if isinstance(state, Unknown) else state)
-
-
-def _resolve(asked: list[asyncio.Future[None]]) -> None:
-    for each in asked:
-        if not each.done():
-            each.set_result(None)

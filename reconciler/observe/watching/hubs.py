@@ -11,21 +11,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from functools import partial
 
 from reconciler.kube import KubeApi, KubeError, Listed, NotFound, Spent
 from reconciler.kubeconfig import RefusedKubeconfig
 from reconciler.log import log
 from reconciler.model.access import Credentials
-from reconciler.model.clusters import ClusterState, ClusterView, Unknown, Why
-from reconciler.observe.inventories import HUBS
+from reconciler.model.clusters import (
+    ClusterEntry,
+    ClusterState,
+    ClusterView,
+    Unknown,
+    Why,
+)
+from reconciler.observe.inventories import HUBS, Server
+from reconciler.observe.inventories.found import is_same_place
 from reconciler.observe.inventories.hub import LIMITS, hub_credentials, served
 from reconciler.observe.inventories.source import Kind, collections
 from reconciler.observe.watching.cluster import SESSION
 from reconciler.observe.watching.collected import Collected, Collection, converted
-from reconciler.observe.watching.hands import Hands
 from reconciler.observe.watching.faults import FAULTS
+from reconciler.observe.watching.hands import Hands
 from reconciler.observe.watching.health import Health
 from reconciler.observe.watching.inventory import InventoryWatch
 from reconciler.observe.watching.kinds import Source
@@ -67,6 +73,7 @@ class HubWatch(InventoryWatch):
         self._whole_at = float("-inf")
         self._doubt: asyncio.TimerHandle | None = None
         self._over = False
+        self._used = Credentials(server="")
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -118,9 +125,9 @@ class HubWatch(InventoryWatch):
                 await self._again.wait()
 
     async def _session(self) -> None:
-        credentials = await self._credentials()
+        self._used = await self._credentials()
         api = KubeApi(
-            credentials,
+            self._used,
             name=self.inventory.name,
             limits=LIMITS,
             shares=self._world.shares,
@@ -219,12 +226,18 @@ class HubWatch(InventoryWatch):
                 if error.why is Why.NO_CRD:
                     raise
                 continue
-            if now != versions or replace(fresh, token="") != replace(
-                api.credentials, token=""
-            ):
+            same_place = is_same_place(self._hub(fresh), self._hub(self._used))
+            if now != versions or not same_place:
                 raise _Anew
             # Tokens of service accounts are replaced every hour; watches need not end for it.
-            api.credentials = fresh
+            if fresh != self._used:
+                api.become(fresh)
+                self._used = fresh
+
+    def _hub(self, credentials: Credentials) -> Server:
+        name = self.inventory.name
+        entry = ClusterEntry(name=name, inventory=name)
+        return Server(entry=entry, credentials=credentials)
 
     async def _until_asked(self) -> None:
         await self._again.wait()

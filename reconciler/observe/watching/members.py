@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from reconciler.model.clusters import ClusterView, Unknown, Why
 from reconciler.model.pins import Pins
 from reconciler.observe.inventories import Found, Member, Server
 from reconciler.observe.watching.cluster import ClusterWatch
-from reconciler.observe.watching.world import World
+from reconciler.observe.watching.world import Told, World
 
 
 class Members:
@@ -22,7 +22,7 @@ class Members:
 
     def __init__(self, world: World, only: frozenset[str] | None) -> None:
         self.failure: Unknown | None = None
-        self.refused: Callable[[str], None] = _nobody
+        self.refused: Told = _nobody
         self.settled = asyncio.Event()
         self._world = world
         self._only = only

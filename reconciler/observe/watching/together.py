@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 
@@ -18,3 +18,10 @@ async def first_failure(*parts: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+def resolve(asked: Iterable[asyncio.Future[None]]) -> None:
+    """Tell everybody who still waits."""
+    for each in asked:
+        if not each.done():
+            each.set_result(None)

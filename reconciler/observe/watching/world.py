@@ -32,6 +32,8 @@ class Counts:
     open: int = 0
 
 
+Told = Callable[[str], None]
+"""Somebody who is told the name of a cluster."""
 Connect = Callable[["World", Server], AbstractAsyncContextManager[KubeApi]]
 
 

@@ -4,214 +4,68 @@
 
 On real programs: an API server with the team's VirtualService, `wharfinger run`, Gitea, Argo CD
 (or Flux's kustomize-controller, with a stand-in for source-controller that fetches when asked),
-Envoy Gateway and its Envoy. The engine by itself would look at Git every three minutes. The peer
-is `kubectl apply -f` of the very manifests of such a route, under other names and on another
-port: the clock runs from the start of kubectl to the first byte. Ours runs from the request that
-writes the annotation, and has the quiet window in it, which is taken off for the ratio.
+Envoy Gateway and its Envoy. The engine by itself would look at Git every three minutes. Ours runs
+from the request that writes the annotation, and has the quiet window in it, which is taken off for
+the ratio. There are two peers, both with the very manifests of such a route under other names and
+on another port:
+
+* `kubectl apply -f`: the clock runs from the start of kubectl to the first byte;
+* the engine alone: from the start of `git push` of a commit that was made before; then the engine
+  is asked to look, as we ask it. What this takes is what no program that commits can save.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from tests import documents
+from tests.bench.byteroad import PATIENCE, Bench, Timing, answers, exposure
 from tests.bench.ratio import Ratio, machine, table
-from tests.stack import pins
 from tests.stack.argocd import Argocd
 from tests.stack.checkout import git
-from tests.stack.documents import Document, Ref, load
+from tests.stack.documents import Document, load
 from tests.stack.flux import Flux
 from tests.stack.gitea import Gitea
-from tests.stack.kube import Cluster
 from tests.stack.network import take_address
-from tests.stack.road import COMMAND, NETWORKING, OURS, Road, answers
+from tests.stack.road import COMMAND, Road
 from tests.stack.stack import Stack
-from tests.stack.workloads import ask
 
 QUIET = 2.0
 ENGINE_INTERVAL = 180
-PATIENCE = 900.0
 STEPS = ("commit", "asked", "applied", "served", "told")
 # A policy that comes after its route changes a cluster that Envoy has; it then waits for endpoints
 # that Envoy Gateway does not send again, and takes no other cluster for 15 s. Neither of the two
 # that are measured is to pay for what the other left behind.
 SETTLE = 17.0
-HAND = 500  # how far the ports of the peer are from ours
 
 
-class Events:
-    """What happens to the objects of a collection, each with the time when we heard of it."""
-
-    def __init__(self, cluster: Cluster, ref: Ref) -> None:
-        self.seen: list[tuple[float, Document]] = []
-        access = cluster.api.access
-        url = f"{access.server}{cluster.api.path(ref)}?watch=true"
-        self._answer = requests.get(
-            url,
-            stream=True,
-            verify=access.ca,
-            cert=(access.cert, access.key),
-            timeout=(5, None),
-        )
-        threading.Thread(target=self._follow, daemon=True).start()
-
-    def _follow(self) -> None:
-        try:
-            for line in self._answer.iter_lines():
-                self.seen.append((time.monotonic(), json.loads(line)["object"]))
-        except (requests.RequestException, AttributeError):
-            return
-
-    def first(self, wanted: Callable[[Document], bool], since: float) -> float | None:
-        """When the first object that is as wanted was heard of."""
-        for at, found in list(self.seen):
-            if at >= since and wanted(found):
-                return at
-        return None
+def _track(made: Document, road: Road) -> None:
+    """Write onto an object what Argo CD writes onto what it applies."""
+    metadata, group = made["metadata"], made["apiVersion"].rpartition("/")[0]
+    named = f"{group}/{made['kind']}:{road.namespace}/{metadata['name']}"
+    alone = made["kind"] == "Gateway"
+    application = f"{road.gateway}-alone" if alone else road.gateway
+    tracking = {"argocd.argoproj.io/tracking-id": f"{application}:{named}"}
+    metadata["annotations"] = {**metadata.get("annotations", {}), **tracking}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """Seconds since the annotation was written; `None`: not seen."""
-
-    commit: float
-    asked: float | None
-    applied: float | None
-    served: float
-    told: float | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Bench:
-    """A road with so many routes that are served, and what is heard of it."""
-
-    road: Road
-    where: str
-    node_port: int
-    hand: int = 0
-    watched: dict[str, Events] = field(default_factory=dict)
-
-    def watch(self) -> None:
-        """Listen to what the steps leave behind."""
-        hub, road = self.road.hub, self.road
-        routes = Ref("gateway.networking.k8s.io/v1", "TCPRoute", "", road.namespace)
-        kind, version, space = (
-            ("GitRepository", "source.toolkit.fluxcd.io/v1", "flux-system")
-            if isinstance(road.engine, Flux)
-            else ("Application", "argoproj.io/v1alpha1", "argocd")
-        )
-        team = Ref(NETWORKING, "VirtualService", "", road.space)
-        self.watched = {
-            "asked": Events(hub, Ref(version, kind, "", space)),
-            "applied": Events(hub, routes),
-            "told": Events(road.workload, team),
-        }
-
-    def ours(self, name: str) -> Timing:
-        """Expose a VirtualService and follow it."""
-        road, head = self.road, self._head()
-        started = time.monotonic()
-        road.workload.api.apply(exposure(name, road.space), manager="team")
-        commit = self._until(lambda: self._head() != head)
-        port = self._port(name)
-        served = self._until(lambda: _answers(self.where, port))
-        self._until(lambda: self._ready(name, started) is not None)
-        told = self._ready(name, started)
-
-        def route(found: Document) -> bool:
-            return f"-{name}-" in f"-{found['metadata']['name']}-"
-
-        asked = self.watched["asked"].first(_is_asked, commit - 1)
-        applied = self.watched["applied"].first(route, started)
-        return Timing(
-            commit=commit - started,
-            asked=asked - started if asked else None,
-            applied=applied - started if applied else None,
-            served=served - started,
-            told=told - started if told else None,
-        )
-
-    def by_hand(self, name: str) -> float:
-        """Seconds from kubectl's start to the first byte, for the manifests of a route."""
-        port = self._port(name)
-        other = port + HAND
-        text = self._manifests(name)
-        names = {str(each["metadata"]["name"]) for each in load(text)}
-        for each in sorted(names, key=len, reverse=True):
-            text = text.replace(each, f"{each}-hand")
-        text = text.replace(str(port), str(other))
-        path = self.road.folder / f"{name}.yaml"
-        path.write_text(text)
-        kubeconfig = self.road.hub.kubeconfig_file()
-        argv = [str(pins.binary("kubectl")), f"--kubeconfig={kubeconfig}", "apply"]
-        started = time.monotonic()
-        subprocess.run([*argv, "-f", str(path)], check=True, capture_output=True)
-        return self._until(lambda: _answers(self.where, other)) - started
-
-    def _manifests(self, name: str) -> str:
-        bare = self.road.remote.bare
-        listed = git(bare, "ls-tree", "-r", "--name-only", "main", "manifests/")
-        paths = [each for each in listed.split() if f"/vs-{name}." in each]
-        return "---\n".join(git(bare, "show", f"main:{path}") + "\n" for path in paths)
-
-    def _port(self, name: str) -> int:
-        bare = self.road.remote.bare
-        owner = f"namespace: {self.road.space}, name: {name},"
-        found = git(bare, "grep", "-l", "-F", owner, "main", "--", "ports/")
-        return int(Path(found.split()[0]).stem)
-
-    def _ready(self, name: str, since: float) -> float | None:
-        def ready(found: Document) -> bool:
-            metadata = found["metadata"]
-            state = metadata.get("annotations", {}).get(f"{OURS}state")
-            return bool(metadata["name"] == name and state == "Ready")
-
-        return self.watched["told"].first(ready, since)
-
-    def _head(self) -> str:
-        return (self.road.remote.bare / "refs/heads/main").read_text()
-
-    def _until(self, condition: Callable[[], bool]) -> float:
-        deadline = time.monotonic() + PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise SystemExit("it did not happen in time")
-            time.sleep(0.01)
-        return time.monotonic()
-
-
-def _is_asked(found: Document) -> bool:
-    annotations = found["metadata"].get("annotations", {})
-    return bool(
-        {"argocd.argoproj.io/refresh", "reconcile.fluxcd.io/requestedAt"}
-        & annotations.keys()
-    )
-
-
-def _answers(address: str, port: int) -> bool:
-    try:
-        return ask(address, port, timeout=0.3) == "shared"
-    except OSError:
-        return False
-
-
-def exposure(name: str, space: str) -> Document:
-    """An exposed VirtualService; all of them have one Service."""
-    return dict(documents.virtual_service(name, {"shared": 1}, space=space))
+@contextmanager
+def noted(what: str) -> Iterator[None]:
+    """Say on stderr how long something of the setting up took."""
+    began = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -259,11 +113,12 @@ def settings(gateway: str, namespace: str, engine: str, node: str) -> dict[str, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """All repetitions with so many routes: ours, and the peer's seconds."""
+    """All repetitions with so many routes: ours, and the seconds of both peers."""
 
     routes: int
     ours: tuple[Timing, ...]
     theirs: tuple[float, ...]
+    alone: tuple[float, ...]
 
     def median(self, step: str) -> float | None:
         """Of one step, from the annotation on."""
@@ -314,27 +169,54 @@ class Places:
             extra=settings(name, namespace, self._engine_name, node),
         )
         road.prepare()
-        with road.service("shared") as shared:
-            for number in range(routes):
-                made = exposure(f"old{number}", road.space)
-                road.workload.api.apply(made, manager="team")
-            road.wharfinger("reconcile", "--write-back", "off")
+        with road.service("shared"):
+            with noted(f"{routes} VirtualServices"):
+                for number in range(routes):
+                    made = exposure(f"old{number}", road.space)
+                    road.workload.api.apply(made, manager="team")
+            with noted("their commit"):
+                road.wharfinger("reconcile", "--write-back", "off")
+            with noted("their objects"):
+                self._seed(road)
+            bench = Bench(road=road, where=self._controller.address(name, namespace))
+            ports = bench.ports()
+            with noted("the gateway"):
+                bench.until(lambda: all(answers(bench.where, each) for each in ports))
             road.follow()
-            self._applied(road)
-            where = self._controller.address(name, namespace)
-            bench = Bench(road=road, where=where, node_port=shared.port)
-            bench._until(lambda: answers(where, bench._port("old0")) == "shared")
-            with self._patient(road), running(road):
-                return self._repeat(bench, routes, repeat)
+            with self._patient(road):
+                with noted("the engine"):
+                    self._applied(road)
+                with running(road):
+                    return self._repeat(bench, routes, repeat)
+
+    def _seed(self, road: Road) -> None:
+        """Apply what Git has as the engine would have: Argo CD needs 0.3 s for each object."""
+        bare, folder = road.remote.bare, f"manifests/{road.gateway}/"
+        argo = isinstance(self._engine, Argocd)
+        manager = "argocd-controller" if argo else "kustomize-controller"
+        listed = git(bare, "ls-tree", "-r", "--name-only", "main", folder)
+        text = "---\n".join(
+            git(bare, "show", f"main:{path}") + "\n" for path in listed.split()
+        )
+        documents = load(text)
+        if argo:
+            for each in documents:
+                _track(each, road)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            for chunk in (documents[at::4] for at in range(4)):
+                pool.submit(road.hub.api.apply, chunk, manager)
 
     def _applied(self, road: Road) -> None:
         """As `Road.apply`, with time for hundreds of objects."""
         head, engine = road.head(), self._engine
+        names = (f"{road.gateway}-alone", road.gateway)
         if isinstance(engine, Flux):
-            road.apply()
+            engine.publish(names[0], road.remote.bare, ignore="manifests/*/*/**")
+            engine.publish(names[1], road.remote.bare)
+            for name in names:
+                engine.wait_applied(name, head, seconds=PATIENCE)
             return
-        for name in (f"{road.gateway}-alone", road.gateway):
-            engine.refresh(name)
+        for name in names:
             engine.wait_synced(name, head, seconds=PATIENCE)
 
     @contextmanager
@@ -350,40 +232,56 @@ class Places:
 
     def _repeat(self, bench: Bench, routes: int, repeat: int) -> Found:
         bench.watch()
-        bench._until(lambda: bench._ready("old0", 0.0) is not None)
-        ours, theirs = [], []
-        for number in range(repeat + 1):
-            ours.append(bench.ours(f"new{number}"))
+        with noted("their proof"):
+            bench.until(lambda: len(bench.ready()) == routes)
+        ours, theirs, alone = [], [], []
+        names = [f"new{number}" for number in range(repeat + 1)]
+        for name in names:
+            ours.append(bench.ours(name))
             time.sleep(SETTLE)
-            theirs.append(bench.by_hand(f"new{number}"))
+            theirs.append(bench.by_hand(name))
             time.sleep(SETTLE)
-        # The first one warms caches of both: kubectl's, and the proxies' connections.
-        return Found(routes=routes, ours=tuple(ours[1:]), theirs=tuple(theirs[1:]))
+        # Commits of others come last: what we do about them would be in our next figure.
+        for name in names:
+            alone.append(bench.alone(name))
+            time.sleep(SETTLE)
+        # The first ones warm caches: kubectl's, the engine's and the proxies' connections.
+        return Found(
+            routes=routes,
+            ours=tuple(ours[1:]),
+            theirs=tuple(theirs[1:]),
+            alone=tuple(alone[1:]),
+        )
 
 
 def rows(found: Sequence[Found]) -> list[Ratio]:
-    """What is asked of us: the first byte, without the quiet window, beside the peer's."""
+    """What is asked of us: the first byte, without the quiet window, beside both peers."""
     return [
         Ratio(
             what=f"annotation to first byte, {each.routes} routes, less {QUIET:g} s quiet",
-            peer="kubectl apply of the same manifests",
+            peer=peer,
             ours=(each.median("served") or 0.0) - QUIET,
-            theirs=statistics.median(each.theirs),
+            theirs=statistics.median(theirs),
             unit="s",
             goal=1.5,
         )
         for each in found
+        for peer, theirs in (
+            ("kubectl apply of the same manifests", each.theirs),
+            ("git push of the same manifests, the engine asked", each.alone),
+        )
     ]
 
 
 def steps(found: Sequence[Found]) -> str:
     """Where the time goes, as a Markdown table."""
-    head = ("routes", *STEPS, "by hand")
+    head = ("routes", *STEPS, "by hand", "engine alone")
     lines = [head, tuple("---" for _ in head)]
     for each in found:
         medians = (each.median(step) for step in STEPS)
         cells = ["-" if at is None else f"{at:.2f}" for at in medians]
-        cells += [f"{statistics.median(each.theirs):.2f}"]
+        peers = (each.theirs, each.alone)
+        cells += [f"{statistics.median(seconds):.2f}" for seconds in peers]
         lines.append((str(each.routes), *cells))
     return "\n".join(f"| {' | '.join(each)} |" for each in lines)
 

@@ -1,3 +1,3 @@
 """The version of what renderers write; pure, and quick to load."""
 
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3

@@ -83,8 +83,13 @@ def unsupported(wish: Wish) -> str | None:
 
 
 def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
-    """Listeners, routes and policies of a unit."""
-    documents = gatewayapi.core(placement, gateway, _backends)
+    """Policies, listeners and routes of a unit, in the order in which they are to be applied.
+
+    A route whose SecurityPolicy comes after it is open to everybody until then. One whose
+    BackendTrafficPolicy does is built twice: the second time Envoy waits 15 s for endpoints that
+    Envoy Gateway does not send again, and takes no other new route meanwhile.
+    """
+    documents: list[Doc] = []
     for route in placement.routes:
         documents.append(_traffic_policy(placement, gateway, route))
         if placement.wish.policy.allow_cidrs:
@@ -92,7 +97,7 @@ def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
     policy = placement.wish.policy
     if policy.idle_timeout_seconds or policy.max_connections:
         documents.append(_client_policy(placement, gateway))
-    return documents
+    return documents + gatewayapi.core(placement, gateway, _backends)
 
 
 def _backends(placement: Placement, route: PlacedRoute) -> list[Doc]:

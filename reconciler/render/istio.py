@@ -10,7 +10,10 @@ from reconciler.settings import Gateway
 
 
 def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
-    """Listeners, routes and policies of a unit."""
+    """Policies, listeners and routes of a unit, in the order in which they are to be applied.
+
+    A listener whose AuthorizationPolicy comes after it is open to everybody until then.
+    """
 
     def backends(placement: Placement, route: PlacedRoute) -> list[Doc]:
         return [
@@ -24,10 +27,12 @@ def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
             for host, weight in istioparts.hosts(placement, route, gateway)
         ]
 
-    documents = gatewayapi.core(placement, gateway, backends)
-    documents += istioparts.rules(placement, gateway)
     name = object_name(placement.wish.unit)
-    return documents + istioparts.client_rules(placement, gateway, name)
+    return [
+        *istioparts.rules(placement, gateway),
+        *istioparts.client_rules(placement, gateway, name),
+        *gatewayapi.core(placement, gateway, backends),
+    ]
 
 
 def endpoint_documents(addresses: UnitAddresses, gateway: Gateway) -> list[Doc]:

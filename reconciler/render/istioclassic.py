@@ -15,16 +15,21 @@ from reconciler.settings import Gateway
 
 
 def wish_documents(placement: Placement, gateway: Gateway) -> list[Doc]:
-    """Gateways, VirtualServices and policies of a unit."""
-    documents: list[Doc] = []
+    """Policies, Gateways and VirtualServices of a unit, in the order in which they are to be applied.
+
+    A Gateway whose AuthorizationPolicy comes after it is open to everybody until then.
+    """
+    name = object_name(placement.wish.unit)
+    documents = [
+        *istioparts.rules(placement, gateway),
+        *istioparts.client_rules(placement, gateway, name),
+    ]
     for route in placement.routes:
         for port in sorted(route.ports):
             documents += _port(placement, gateway, route, port)
         if not route.ports:
             documents.append(_sni(placement, gateway, route))
-    documents += istioparts.rules(placement, gateway)
-    name = object_name(placement.wish.unit)
-    return documents + istioparts.client_rules(placement, gateway, name)
+    return documents
 
 
 def _destinations(

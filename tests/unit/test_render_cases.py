@@ -11,9 +11,13 @@ from reconciler.headers import parse_addresses, parse_wish_header, wish_header
 from reconciler.render import gateway_files, render, render_addresses, unsupported
 from reconciler.settings import Renderer
 from reconciler.wishes import parse_wish
+from reconciler.yamlio import load_all
 from tests.rendering import CASES, RENDERERS, settings
 
 FOLDER = Path(__file__).resolve().parents[1] / "cases" / "render"
+GOVERNED = frozenset(
+    {"ListenerSet", "TCPRoute", "TLSRoute", "Gateway", "VirtualService"}
+)
 ALL = [(renderer, name) for renderer in RENDERERS for name in CASES]
 
 
@@ -78,3 +82,12 @@ def test_heads_say_what_the_files_were_made_of(renderer: Renderer, name: str) ->
     parsed = parse_addresses(files.endpoints)
     assert parsed == case.addresses
     assert render_addresses(parsed, gateway, made) == files.endpoints
+
+
+@pytest.mark.parametrize(("renderer", "name"), ALL)
+def test_policies_come_before_what_they_govern(renderer: Renderer, name: str) -> None:
+    wish = rendered(renderer, name).get("wish.yaml", b"")
+    documents = [each.data for each in load_all(wish)]
+    kinds = [each.get("kind") for each in documents if isinstance(each, dict)]
+    governed = [kind in GOVERNED for kind in kinds]
+    assert governed == sorted(governed), kinds

@@ -386,5 +386,7 @@ class Loop:
         now = self._time()
         if everything:
             self._agenda.proven_all(now, seconds)
-        self._agenda.proven(now, moving=bool(self._proofs.moving))
+        moving = bool(self._proofs.moving)
+        self._agenda.proven(now, moving=moving)
+        self._syncing.proven(self._lookout.settings if moving else None)
         self._wake.set()

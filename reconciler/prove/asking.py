@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from reconciler.kube import KubeError, object_path
@@ -25,6 +32,7 @@ from reconciler.prove.touched import (
     application_sets,
     applications,
     git_repositories,
+    unheard,
     without_application,
 )
 from reconciler.prove.views import Collection as Objects
@@ -46,11 +54,32 @@ class Asked:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """What a commit of ours changed."""
+
+    paths: frozenset[str]
+    commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Topic:
+    """What to ask of one gateway; with `since` only those that compared none of these commits."""
+
+    proof: Proof
+    touched: Touched
+    since: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Asks:
-    """What a process remembers of asking: monotonic seconds. Losing it costs a few requests."""
+    """What a process remembers of asking: monotonic seconds. Losing it costs a few requests.
+
+    `compared` is when Applications had been compared last before they were asked.
+    """
 
     at: dict[Request, float] = field(default_factory=dict)
+    compared: dict[Request, str] = field(default_factory=dict)
     refused: dict[str, float] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
@@ -83,48 +112,72 @@ async def ask_to_sync(
 
     What could not be asked is in the outcomes; nothing is raised for it.
     """
-    if settings.platform is None:
-        return ()
-    touched = [
-        (gateway.proof, found)
-        for gateway in settings.gateways
-        if isinstance(gateway.proof, Proof)
-        and (gateway.proof.argocd or gateway.proof.flux)
-        and (found := Touched.of(paths, gateway.name)).folders
+    return await _ask(settings, tuple(_topics(settings, paths)), asks, look)
+
+
+async def ask_again(
+    settings: Settings, pushes: Sequence[Push], asks: Asks, look: Look = listing
+) -> tuple[Asked, ...]:
+    """Ask Applications anew that have not heard of one of these pushes, oldest first.
+
+    They have compared neither its commit nor a later one. Flux loses no request. Otherwise as
+    `ask_to_sync`.
+    """
+    topics = [
+        replace(topic, since=frozenset(each.commit for each in pushes[at:]))
+        for at, push in enumerate(pushes)
+        for topic in _topics(settings, push.paths)
+        if topic.proof.argocd
     ]
-    if not touched:
+    return await _ask(settings, topics, asks, look)
+
+
+def _topics(settings: Settings, paths: Collection[str]) -> Iterator[_Topic]:
+    for gateway in settings.gateways if settings.platform is not None else ():
+        proof = gateway.proof
+        if isinstance(proof, Proof) and (proof.argocd or proof.flux):
+            touched = Touched.of(paths, gateway.name)
+            if touched.folders:
+                yield _Topic(proof=proof, touched=touched)
+
+
+async def _ask(
+    settings: Settings, topics: Sequence[_Topic], asks: Asks, look: Look
+) -> tuple[Asked, ...]:
+    if settings.platform is None or not topics:
         return ()
     asking = _Asking(asks, settings.watch.quiet.total_seconds())
     try:
-        await _look_and_ask(settings.platform, touched, asking, look)
+        await _look_and_ask(settings.platform, topics, asking, look)
     except (KubeError, RefusedKubeconfig) as exc:
         asking.outcomes.append(Asked(what="the platform cluster", problem=str(exc)))
     return tuple(asking.outcomes)
 
 
 async def _look_and_ask(
-    platform: Platform,
-    touched: Sequence[tuple[Proof, Touched]],
-    asking: _Asking,
-    look: Look,
+    platform: Platform, topics: Sequence[_Topic], asking: _Asking, look: Look
 ) -> None:
     now = datetime.now(UTC).isoformat()
     async with look(platform) as view:
         wanted: set[Request] = set()
-        for proof, found in touched:
-            wanted.update(await _wanted(view, proof, found, asking, now))
+        for topic in topics:
+            wanted.update(await _wanted(view, topic, asking, now))
         await asking.send(view, sorted(wanted))
 
 
 async def _wanted(
-    view: View, proof: Proof, touched: Touched, asking: _Asking, now: str
+    view: View, topic: _Topic, asking: _Asking, now: str
 ) -> Iterable[Request]:
+    proof, touched = topic.proof, topic.touched
     engine = "list applications" if proof.argocd else "list kustomizations"
     objects = await asking.read(engine, lambda: engine_objects(view, proof))
     if objects is None:
         return ()
     if proof.flux:
         return git_repositories(objects, proof.flux, touched, now)
+    if topic.since:
+        deaf = unheard(objects, proof.argocd, touched, topic.since)
+        return filter(asking.was_compared, deaf)
     found = list(applications(objects, proof.argocd, touched))
     new = without_application(objects, proof.argocd, touched)
     if new:
@@ -156,6 +209,10 @@ class _Asking:
         self._asks = asks
         self._quiet = quiet
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    def was_compared(self, request: Request) -> bool:
+        """Whether an Application was compared since it was asked."""
+        return self._asks.compared.get(request, request.compared) != request.compared
 
     async def read(
         self, kind: str, read: Callable[[], Awaitable[tuple[Json, ...]]]
@@ -194,6 +251,7 @@ class _Asking:
             except KubeError as exc:
                 self._failed(kind if exc.why is Why.FORBIDDEN else str(request), exc)
             else:
+                self._asks.compared[request] = request.compared
                 self.outcomes.append(Asked(what=str(request)))
 
     def _failed(self, what: str, exc: KubeError) -> None:

@@ -105,7 +105,7 @@ def argo_applied(application: Json, index: int) -> Applied:
     sync = status.get("sync") or {}
     if not _compares_present_source(application, sync, index):
         return Applied(problem="Argo CD has not compared the present source yet")
-    revision = _revision(sync, index)
+    revision = revision_of(sync, index)
     moving = _argo_moving(application, status, index)
     if "" in moving:
         return Applied(problem="Argo CD is syncing")
@@ -125,7 +125,7 @@ def _object(resource: Json) -> Object:
     return group, kind, resource.get("namespace", ""), resource.get("name", "")
 
 
-def _revision(told: Json, index: int) -> str:
+def revision_of(told: Json, index: int) -> str:
     """The revision of a source in a sync, sync result or operation; empty if not told."""
     several = told.get("revisions") or []
     if several:
@@ -152,12 +152,12 @@ def _argo_moving(application: Json, status: Json, index: int) -> tuple[str, ...]
     moving = []
     waiting = application.get("operation")
     if waiting:
-        moving.append(_revision(waiting.get("sync") or {}, index))
+        moving.append(revision_of(waiting.get("sync") or {}, index))
     state = status.get("operationState") or {}
     if state and not _compared_since(state, status):
         operation = (state.get("operation") or {}).get("sync") or {}
         result = state.get("syncResult") or {}
-        moving.append(_revision(result, index) or _revision(operation, index))
+        moving.append(revision_of(result, index) or revision_of(operation, index))
     return tuple(moving)
 
 

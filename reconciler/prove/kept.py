@@ -20,6 +20,7 @@ _STATUS = (
     *("lastAppliedRevision", "lastAppliedOriginRevision", "lastAttemptedRevision"),
 )
 _RESOURCE = ("group", "kind", "namespace", "name", "status", "requiresPruning")
+REFRESH = "argocd.argoproj.io/refresh"
 _ENGINES = ("argoproj.io/", "kustomize.toolkit.fluxcd.io/")
 
 
@@ -33,6 +34,9 @@ def kept(body: Json, version: str) -> Json:
     if isinstance(status, Mapping):
         found["status"] = _status(status)
     if version.startswith(_ENGINES):
+        asked = _some(metadata.get("annotations"), (REFRESH,))
+        if asked:
+            found["metadata"]["annotations"] = asked
         spec = body.get("spec")
         found["spec"] = _some(spec, _SPEC)
         if isinstance(body.get("operation"), Mapping):

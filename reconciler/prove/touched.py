@@ -9,24 +9,27 @@ asked: Kustomizations follow a new revision of it by themselves.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.prove.engines import clean_path, is_named, sources
+from reconciler.prove.engines import clean_path, is_named, revision_of, sources
+from reconciler.prove.kept import REFRESH
 
 Json = Mapping[str, Any]
 
 ARGOCD_GROUP = "argoproj.io/v1alpha1"
 FLUX_SOURCES = "source.toolkit.fluxcd.io/v1"
-_REFRESH = "argocd.argoproj.io/refresh"
 _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 _REQUESTED = "reconcile.fluxcd.io/requestedAt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Request:
-    """One object to ask: of which kind, where it is, and the annotation that asks it."""
+    """One object to ask: of which kind, where it is, and the annotation that asks it.
+
+    `compared` is when an Application was compared with Git last.
+    """
 
     version: str
     plural: str
@@ -34,6 +37,7 @@ class Request:
     name: str
     annotation: str = field(compare=False)
     value: str = field(compare=False)
+    compared: str = field(compare=False, default="")
 
     def __str__(self) -> str:
         return f"{self.plural} {self.namespace}/{self.name}"
@@ -84,8 +88,30 @@ def applications(
             for source in sources(application)
         ):
             yield _request(
-                application, (ARGOCD_GROUP, "applications"), (_REFRESH, "normal")
+                application, (ARGOCD_GROUP, "applications"), (REFRESH, "normal")
             )
+
+
+def unheard(
+    objects: Iterable[Json],
+    globs: Sequence[str],
+    touched: Touched,
+    commits: Collection[str],
+) -> Iterator[Request]:
+    """The Applications that look at Git no more and have not seen any of the pushed commits.
+
+    A request that comes while an Application is compared is wiped out with the one before it,
+    though that comparison is of an older commit.
+    """
+    for application in objects:
+        metadata = application.get("metadata") or {}
+        if REFRESH in (metadata.get("annotations") or {}):
+            continue
+        sync = (application.get("status") or {}).get("sync") or {}
+        for request in applications((application,), globs, touched):
+            seen = range(len(sources(application)))
+            if not any(revision_of(sync, index) in commits for index in seen):
+                yield request
 
 
 def _recurses(source: Json, application: Json) -> bool:
@@ -188,4 +214,5 @@ def _request(body: Json, kind: tuple[str, str], asks: tuple[str, str]) -> Reques
         name=str(metadata.get("name") or ""),
         annotation=asks[0],
         value=asks[1],
+        compared=str((body.get("status") or {}).get("reconciledAt") or ""),
     )

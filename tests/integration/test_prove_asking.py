@@ -7,14 +7,21 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from reconciler.kube import KubeApi
-from reconciler.prove.asking import Asked, Asks, ask_to_sync
-from reconciler.prove.views import Listing, View
+from reconciler.live.syncing import TRIES, Syncing
+from reconciler.model.plans import NO_PLAN
+from reconciler.model.repository import CommitId
+from reconciler.passes import Memory, PassResult
+from reconciler.prove.asking import Asked, Asks, Push, ask_again, ask_to_sync
+from reconciler.prove.views import Listing, Look, View
 from reconciler.settings import Platform, Settings
+from tests.integration.remotes import draft
 from tests.kubeserver import (
     Answer,
     Handler,
@@ -47,20 +54,18 @@ def told(quiet: float = 0, proof: object = None) -> Settings:
     return made.model_copy(update={"platform": platform, "watch": watch})
 
 
+def application(cluster: str) -> dict[str, Any]:
+    """An Application of a cluster's folder."""
+    path = f"manifests/public/{cluster}"
+    return {
+        "metadata": {"namespace": "argocd", "name": f"ingress-{cluster}"},
+        "spec": {"source": {"path": path, "directory": {"recurse": True}}},
+    }
+
+
 def answering(*clusters: str, patch: Answer | None = None) -> Handler:
     """A server with an Application for each cluster."""
-    items = [
-        {
-            "metadata": {"namespace": "argocd", "name": f"ingress-{cluster}"},
-            "spec": {
-                "source": {
-                    "path": f"manifests/public/{cluster}",
-                    "directory": {"recurse": True},
-                }
-            },
-        }
-        for cluster in clusters
-    ]
+    items = [application(cluster) for cluster in clusters]
 
     def answer(request: Request) -> Answer:
         if request.method == "PATCH":
@@ -70,6 +75,17 @@ def answering(*clusters: str, patch: Answer | None = None) -> Handler:
     return answer
 
 
+def looking(server: Server) -> Look:
+    """How this server is seen."""
+
+    @asynccontextmanager
+    async def look(platform: Platform) -> AsyncIterator[View]:
+        async with KubeApi(server.credentials(), name="platform") as api:
+            yield Listing(api)
+
+    return look
+
+
 def ask(
     made: Made, handler: Handler, about: Settings, times: int = 1
 ) -> tuple[list[tuple[Asked, ...]], Server]:
@@ -77,13 +93,7 @@ def ask(
 
     async def run() -> tuple[list[tuple[Asked, ...]], Server]:
         async with running(made, handler) as server:
-
-            @asynccontextmanager
-            async def look(platform: Platform) -> AsyncIterator[View]:
-                async with KubeApi(server.credentials(), name="platform") as api:
-                    yield Listing(api)
-
-            asks = Asks()
+            look, asks = looking(server), Asks()
             found = [await ask_to_sync(about, PATHS, asks, look) for _ in range(times)]
             return found, server
 
@@ -121,6 +131,48 @@ def test_a_list_that_is_refused_costs_nothing_more(made: Made) -> None:
     found, server = ask(made, lambda _: status(403, "Forbidden"), told(), times=3)
     assert [len(each) for each in found] == [1, 0, 0]
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("compared", "revision", "pending", "asked"),
+    [
+        ("12:00:00Z", "c0", False, 0),  # not since it was asked
+        ("12:00:09Z", "c0", True, 0),  # it will be, for the annotation is there
+        ("12:00:09Z", "c0", False, 1),  # the request was wiped out
+        ("12:00:09Z", "c1", False, 1),  # both pushes touched it
+        ("12:00:09Z", "c2", False, 0),  # the later push has the earlier one
+    ],
+)
+def test_an_application_that_lost_its_request_is_asked_again(
+    made: Made, compared: str, revision: str, pending: bool, asked: int
+) -> None:
+    found = application("eu1")
+
+    def is_now(at: str, at_revision: str) -> None:
+        sync = {"revision": at_revision}
+        found["status"] = {"reconciledAt": f"2026-11-24T{at}", "sync": sync}
+
+    def answer(request: Request) -> Answer:
+        if request.method == "PATCH":
+            return ok({"kind": "Application", "metadata": {}})
+        return page([found])
+
+    async def run() -> Server:
+        async with running(made, answer) as server:
+            look, asks = looking(server), Asks()
+            is_now("12:00:00Z", "c0")
+            await ask_to_sync(told(), PATHS, asks, look)
+            is_now(compared, revision)
+            if pending:
+                annotations = {"argocd.argoproj.io/refresh": "normal"}
+                found["metadata"]["annotations"] = annotations
+            pushes = [
+                Push(paths=frozenset(PATHS), commit=each) for each in ("c1", "c2")
+            ]
+            await ask_again(told(), pushes, asks, look)
+            return server
+
+    assert len(patches(asyncio.run(run()))) == 1 + asked
 
 
 def test_an_object_is_asked_once_in_a_quiet_window_and_no_push_is_lost(
@@ -167,3 +219,40 @@ def test_without_an_engine_or_a_platform_nothing_is_requested(made: Made) -> Non
     ):
         found, server = ask(made, answering("eu1"), about)
         assert (found, server.requests) == ([()], [])
+
+
+def test_a_push_is_asked_about_again_until_it_has_arrived(made: Made) -> None:
+    found, asked = application("eu1"), []
+
+    def answer(request: Request) -> Answer:
+        """An Argo CD that wipes every request out with a comparison of an older commit."""
+        if request.method == "PATCH":
+            asked.append(request)
+            return ok({"kind": "Application", "metadata": {}})
+        at = f"{len(asked)}"
+        found["status"] = {"reconciledAt": at, "sync": {"revision": "c0"}}
+        return page([found])
+
+    async def run() -> list[int]:
+        async with running(made, answer) as server:
+            about, counts = told(), []
+            syncing = Syncing(Memory(), looking(server))
+            plan = replace(NO_PLAN, drafts=(draft(PATHS[0], b"new"),))
+            commit = CommitId("c1")
+            pushed = PassResult(
+                plan=plan, settings=about, head=None, history=None, commit=commit
+            )
+            syncing.start(pushed)
+            for moving in (*[about] * (TRIES + 2), None, about):
+                await syncing.finish()
+                counts.append(len(asked))
+                syncing.proven(moving)
+            syncing.start(pushed)
+            await syncing.finish()
+            syncing.proven(None)
+            syncing.proven(about)
+            await syncing.finish()
+            return [*counts, len(asked)]
+
+    tried = [min(each, 1 + TRIES) for each in range(1, TRIES + 5)]
+    assert asyncio.run(run()) == [*tried, 2 + TRIES]

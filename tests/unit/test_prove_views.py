@@ -14,3 +14,14 @@ def test_a_hundred_thousand_listener_sets_fit() -> None:
     assert 100_000 * one <= PLATFORM_LIMITS.kept_bytes
     assert PLATFORM_LIMITS.items > 100_000
     assert PLATFORM_LIMITS.page_items * PLATFORM_LIMITS.pages > PLATFORM_LIMITS.items
+
+
+def test_of_annotations_only_the_request_to_look_is_kept() -> None:
+    """Without it a request that waits would look like one that was lost."""
+    refresh = {"argocd.argoproj.io/refresh": "normal"}
+    metadata = {"name": "eu1", "annotations": {**refresh, "note": "x" * 1000}}
+
+    assert kept({"metadata": metadata}, "argoproj.io/v1alpha1")["metadata"] == {
+        "name": "eu1",
+        "annotations": refresh,
+    }

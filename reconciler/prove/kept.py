@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from sys import intern
 from typing import Any
 
+from reconciler.prove.touched import REFRESH
+
 Json = Mapping[str, Any]
 
 _METADATA = ("name", "namespace", "generation")
@@ -20,7 +22,6 @@ _STATUS = (
     *("lastAppliedRevision", "lastAppliedOriginRevision", "lastAttemptedRevision"),
 )
 _RESOURCE = ("group", "kind", "namespace", "name", "status", "requiresPruning")
-REFRESH = "argocd.argoproj.io/refresh"
 _ENGINES = ("argoproj.io/", "kustomize.toolkit.fluxcd.io/")
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.prove.engines import clean_path, is_named, revision_of, sources
-from reconciler.prove.kept import REFRESH
 
 Json = Mapping[str, Any]
 
 ARGOCD_GROUP = "argoproj.io/v1alpha1"
 FLUX_SOURCES = "source.toolkit.fluxcd.io/v1"
+REFRESH = "argocd.argoproj.io/refresh"
 _REFRESH_SET = "argocd.argoproj.io/application-set-refresh"
 _REQUESTED = "reconcile.fluxcd.io/requestedAt"
 

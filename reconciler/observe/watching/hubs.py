@@ -231,7 +231,7 @@ class HubWatch(InventoryWatch):
                 raise _Anew
             # Tokens of service accounts are replaced every hour; watches need not end for it.
             if fresh != self._used:
-                api.become(fresh)
+                api.credentials = fresh
                 self._used = fresh
 
     def _hub(self, credentials: Credentials) -> Server:

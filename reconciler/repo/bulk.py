@@ -6,7 +6,6 @@ here, since digests and signatures are part of the messages; git writes the tree
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.repository import CommitDraft, CommitId
@@ -23,6 +22,7 @@ from reconciler.repo.differences import (
 from reconciler.repo.objects import in_the_way, merged
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import Git
+from reconciler.repo.written import blob_id
 
 MANY = 150  # writes from which on starting git is worth it
 COMMITS = 15  # so many, too: each of them writes large folders again
@@ -140,7 +140,7 @@ class _Folder:
         """
         for path in sorted(writes):
             data = writes[path]
-            new = _ABSENT if data is None else (_FILE, _blob_id(data))
+            new = _ABSENT if data is None else (_FILE, blob_id(data))
             old = self._put(path.encode(), new)
             if old != new:
                 modes, ids = (old[0], new[0]), (old[1], new[1])
@@ -176,7 +176,3 @@ class _Folder:
                 for name, leaf in listed.items()
             }
         return self._inside
-
-
-def _blob_id(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest()

@@ -42,6 +42,7 @@ from reconciler.repo.since import Follower
 from reconciler.repo.trailers import ACCEPTED_REWIND, accepted_rewinds
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
 from reconciler.repo.trees import RevisionReader, Revisions
+from reconciler.repo.written import head_after
 
 UNBORN = CommitId("")
 _NOT_FETCHED = "the ingress repository cannot be fetched"
@@ -244,6 +245,8 @@ class Repository:
             self._git.tidy(lock)
         self._clone.let_go()
         self._tip = tip
+        if self._head is not None and self._head.commit == base:
+            self._head = head_after(self._head, drafts, tip)
         self._history.remember(made.made)
         return tip
 

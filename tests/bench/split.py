@@ -62,7 +62,7 @@ def main() -> None:
     """Wrap the stages and run the command."""
     with stage("imports"):
         from reconciler import plan as planning
-        from reconciler import run
+        from reconciler import passes, run
         from reconciler.cli import main as command
         from reconciler.cli import whole
         from reconciler.plan import index
@@ -72,7 +72,8 @@ def main() -> None:
         (Repository, "fetch", "fetch", timed),
         (Repository, "head", "head", timed),
         (Repository, "history", "history", timed),
-        (run, "observe", "observe", awaited),
+        (Repository, "push", "push", timed),
+        (passes, "observe", "observe", awaited),
         (run, "served_addresses", "addresses of HEAD", timed),
         (run, "claim", "claim", timed),
         (run, "plan", "plan: the rest", timed),

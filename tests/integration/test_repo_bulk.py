@@ -11,6 +11,7 @@ import pytest
 from reconciler.errors import Blocked, Unavailable
 from reconciler.model.repository import CommitDraft, CommitId, FileWrite
 from reconciler.repo import Credentials
+from reconciler.repo.objects import MAX_FILE
 from tests.integration.remotes import NOW, Place, draft, git
 
 
@@ -68,6 +69,30 @@ def test_both_ways_make_the_same_commits(
         facts = place.open(cache="other", path=folder).history().commits
         assert sum(fact.ours for fact in facts) >= 6
     assert tips[0] == tips[1]
+
+
+@pytest.mark.parametrize("limit", [10_000, 1])
+@pytest.mark.parametrize("folder", [".", "prod"])
+def test_head_after_a_push_is_what_a_fresh_clone_reads(
+    place: Place, folder: str, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.repo.bulk.MANY", limit)
+    some = random.Random(7)
+    beside = {"README.md": b"x", "wharfinger.yaml": b"y", "portside/1.yaml": b"z"}
+    writes = [FileWrite(path=path, data=data) for path, data in beside.items()]
+    writes.append(FileWrite(path="ports/p/large.yaml", data=b"#" * (MAX_FILE + 1)))
+    by_hand = CommitDraft(
+        subject="More", body="", units=(), writes=tuple(writes), by_hand=True
+    )
+    repository = place.open(path=folder)
+    assert repository.head().files == {}
+    for turn in range(4):
+        base = repository.head().commit
+        repository.push([*many(some), by_hand][turn % 2 :], base, "", NOW)
+        fresh = place.open(cache=f"fresh{turn}", path=folder).head()
+        assert repository.head() == fresh
+        assert fresh.files["ports/p/large.yaml"].data == b""
+        assert {"README.md", "portside/1.yaml"}.isdisjoint(fresh.files)
 
 
 def test_a_large_push_leaves_one_pack_and_no_ref(place: Place) -> None:

@@ -24,6 +24,7 @@ from reconciler.prove.views import Look, listing
 from reconciler.repo import Repository
 from reconciler.settings import Settings
 from reconciler.targets import proof_targets
+from reconciler.undisturbed import undisturbed
 from reconciler.writeback import (
     SERVED,
     ObjectChange,
@@ -98,8 +99,9 @@ async def prove_and_write_back(
     """Prove what HEAD has and tell the VirtualServices of this pass."""
     if result.settings is None or result.head is None or result.history is None:
         return Report(proofs=(), changes=(), outcomes=())
-    targets = proof_targets(result.head, result.settings, touches(result.history))
-    subject = subject_of(result, result.settings, result.head.files, targets)
+    with undisturbed():
+        targets = proof_targets(result.head, result.settings, touches(result.history))
+        subject = subject_of(result, result.settings, result.head.files, targets)
     return await prove_subject(repository, subject, memory, mode, look)
 
 

@@ -355,6 +355,7 @@ class _Pass:
             if proof.stage is Stage.SERVING
         )
 
+    @undisturbed()
     def _push(self, result: PassResult) -> PassResult:
         made = result.plan
         commit = self._repository.push(

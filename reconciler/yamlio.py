@@ -282,18 +282,23 @@ def dump_all(values: Sequence[object]) -> str:
 
 
 def _emit(value: object, indent: int, lines: list[str], lead: str) -> None:
-    start = lead or " " * indent
+    """Lines of a value; `lead` begins the first of them in place of the indentation."""
+    pad = " " * indent
+    start = lead or pad
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            _emit_entry(start + _text(str(key)) + ":", item, indent, lines)
-            start = " " * indent
+            if isinstance(item, str):  # nearly all of them
+                lines.append(f"{start}{_text(str(key))}: {_text(item)}")
+            else:
+                _emit_entry(f"{start}{_text(str(key))}:", item, indent, lines)
+            start = pad
     elif isinstance(value, (list, tuple)) and value:
         for item in value:
             if isinstance(item, (dict, list, tuple)) and item:
-                _emit(item, indent + 2, lines, start + "- ")
+                _emit(item, indent + 2, lines, f"{start}- ")
             else:
                 lines.append(f"{start}- {scalar(item)}")
-            start = " " * indent
+            start = pad
     elif isinstance(value, Mapping) and value:
         _emit(dict(value), indent, lines, lead)
     else:
@@ -301,9 +306,7 @@ def _emit(value: object, indent: int, lines: list[str], lead: str) -> None:
 
 
 def _emit_entry(key: str, item: object, indent: int, lines: list[str]) -> None:
-    if isinstance(item, str):  # nearly all of them
-        lines.append(f"{key} {_text(item)}")
-    elif isinstance(item, Fixed) and item:
+    if isinstance(item, Fixed) and item:
         lines.append(key)
         lines.append(item.spelled(indent + 2))
     elif isinstance(item, (dict, list, tuple, Mapping)) and item:
@@ -317,8 +320,10 @@ def scalar(value: object) -> str:
     """A scalar (or an empty collection) in one line; text is quoted unless plainly safe."""
     if isinstance(value, str):
         return _text(value)
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return json.dumps(value)
+    if isinstance(value, int):
+        return str(int(value))
     if isinstance(value, Mapping):
         return "{}"
     if isinstance(value, (list, tuple)):

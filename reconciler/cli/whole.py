@@ -21,14 +21,11 @@ from reconciler.report import Report, ask_about, prove_and_write_back
 from reconciler.run import Memory, PassOptions, PassResult, one_pass
 from reconciler.settled import Asked
 
-_YOUNG = 10_000  # objects; of the usual 700 nearly all stay, and each is looked at thrice
-
 
 def reconcile(
     repository: Repository, wanted: PassFlags, output: str, asked: Asked, wait: bool
 ) -> None:
     """One pass of everything, told and ended with its exit code; it may leave a note."""
-    gc.set_threshold(_YOUNG)
     options = wanted.options(commit=True, wait=wait)
     with plan_object(output, commit=None):
         trust(repository)
@@ -46,7 +43,6 @@ def plan(
     repository: Repository, wanted: PassFlags, output: str, exit_code: bool
 ) -> None:
     """What such a pass would commit, told; the exit code says on demand whether it would."""
-    gc.set_threshold(_YOUNG)
     options = wanted.options(commit=False)
     with plan_object(output):
         trust(repository)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.model.units import PlacedRoute, Placement
 from reconciler.names import object_name
@@ -25,21 +25,30 @@ BackendRefs = Callable[[Placement, PlacedRoute], Sequence[Doc]]
 
 def core(placement: Placement, gateway: Gateway, backends: BackendRefs) -> list[Doc]:
     """The listeners and routes of a unit; one listener per port, draining ones included."""
-    documents = [
-        _listener_set(name, gateway, ports)
-        for name, ports in zip(set_names(placement), _blocks(placement), strict=True)
-    ]
+    sets = _sets(placement)
+    documents = [_listener_set(name, gateway, ports) for name, ports in sets]
+    where = {port: name for name, ports in sets for port in ports}
     for route in placement.routes:
-        documents.append(_route(placement, gateway, route, backends(placement, route)))
+        made = kubernetes(
+            V1, route_kind(route), route_name(placement, route), gateway.namespace
+        )
+        made["spec"] = _route(
+            route, _parents(gateway, route, where), backends(placement, route)
+        )
+        documents.append(made)
     return documents
 
 
-def _blocks(placement: Placement) -> list[list[int]]:
-    """The ports of a unit, as many at a time as a ListenerSet may have."""
+def _sets(placement: Placement) -> list[tuple[str, list[int]]]:
+    """Name and ports of each ListenerSet: one, but for a unit of very many ports."""
+    unit = placement.wish.unit
     ports = sorted(port for route in placement.routes for port in route.ports)
     return [
-        ports[start : start + MAX_LISTENERS]
-        for start in range(0, len(ports), MAX_LISTENERS)
+        (
+            object_name(unit, *(["listeners", str(index)] if index else [])),
+            ports[index * MAX_LISTENERS : (index + 1) * MAX_LISTENERS],
+        )
+        for index in range(-(-len(ports) // MAX_LISTENERS))
     ]
 
 
@@ -49,12 +58,8 @@ def route_name(placement: Placement, route: PlacedRoute) -> str:
 
 
 def set_names(placement: Placement) -> list[str]:
-    """The names of the unit's ListenerSets: one, but for a unit of very many ports."""
-    unit = placement.wish.unit
-    return [
-        object_name(unit, *(["listeners", str(index)] if index else []))
-        for index in range(len(_blocks(placement)))
-    ]
+    """The names of the unit's ListenerSets."""
+    return [name for name, _ in _sets(placement)]
 
 
 def route_kind(route: PlacedRoute) -> str:
@@ -79,21 +84,18 @@ def _listener_set(name: str, gateway: Gateway, ports: list[int]) -> Doc:
     return document
 
 
-def _route(
-    placement: Placement, gateway: Gateway, route: PlacedRoute, backends: Sequence[Doc]
-) -> Doc:
-    document = kubernetes(
-        V1, route_kind(route), route_name(placement, route), gateway.namespace
-    )
-    spec: Doc = {"parentRefs": _parents(placement, gateway, route)}
+def _route(route: PlacedRoute, parents: list[Doc], backends: Sequence[Doc]) -> Doc:
+    spec: Doc = {"parentRefs": parents}
     if not route.ports:
         spec["hostnames"] = list(route.wish.hosts)
     spec["rules"] = [{"backendRefs": list(backends)}]
-    document["spec"] = spec
-    return document
+    return spec
 
 
-def _parents(placement: Placement, gateway: Gateway, route: PlacedRoute) -> list[Doc]:
+def _parents(
+    gateway: Gateway, route: PlacedRoute, where: Mapping[int, str]
+) -> list[Doc]:
+    """What a route is attached to; `where` names the ListenerSet of each port."""
     if not route.ports:
         return [
             {
@@ -103,11 +105,6 @@ def _parents(placement: Placement, gateway: Gateway, route: PlacedRoute) -> list
                 "sectionName": TLS_LISTENER,
             }
         ]
-    where = {
-        port: name
-        for name, ports in zip(set_names(placement), _blocks(placement), strict=True)
-        for port in ports
-    }
     return [
         {
             "group": GROUP,

@@ -42,7 +42,7 @@ from reconciler.repo.since import Follower
 from reconciler.repo.trailers import ACCEPTED_REWIND, accepted_rewinds
 from reconciler.repo.transport import LOST_RACE, BrokenClone, Git, PushResult
 from reconciler.repo.trees import RevisionReader, Revisions
-from reconciler.repo.written import head_after
+from reconciler.repo.written import files_of, head_after
 
 UNBORN = CommitId("")
 _NOT_FETCHED = "the ingress repository cannot be fetched"
@@ -245,9 +245,10 @@ class Repository:
             self._git.tidy(lock)
         self._clone.let_go()
         self._tip = tip
+        written = files_of(drafts)
         if self._head is not None and self._head.commit == base:
-            self._head = head_after(self._head, drafts, tip)
-        self._history.remember(made.made)
+            self._head = head_after(self._head, written, tip)
+        self._history.remember(made.made, written)
         return tip
 
     def push_refusal(self) -> ReconcileError | None:

@@ -30,6 +30,7 @@ from reconciler.repo.objects import (
 from reconciler.repo.rawlog import split_log
 from reconciler.repo.trailers import ABSENT
 from reconciler.repo.transport import Git
+from reconciler.repo.written import Written
 
 _REGULAR = (b"100644", b"100755")
 _FEW = 20  # commits that are compared here
@@ -46,6 +47,7 @@ class Follower(HistoryReader):
         super().__init__(git, judge, folder, blobs)
         self._known: dict[tuple[str, tuple[str, ...]], bool] = {}
         self._made: Made = {}
+        self._written: Written = {}
 
     def read(self, clone: Clone, tip: str, keys: tuple[str, ...]) -> History:
         """As `HistoryReader.read`; the tip is one that `since` can start from."""
@@ -67,9 +69,12 @@ class Follower(HistoryReader):
         files = {path: file for path, file in changed.items() if file is not None}
         return Head(commit=tip, files=files)
 
-    def remember(self, made: Made) -> None:
-        """What these commits change need not be found out; only the newest push is kept."""
-        self._made = made
+    def remember(self, made: Made, written: Written) -> None:
+        """What these commits change need not be found out, nor what they wrote be read again.
+
+        Only the newest push is kept.
+        """
+        self._made, self._written = made, written
 
     def since(
         self, clone: Clone, base: CommitId, tip: CommitId, keys: tuple[str, ...]
@@ -172,12 +177,21 @@ class Follower(HistoryReader):
     def _files(
         self, repo: Repo, net: Iterable[RawChange]
     ) -> Iterator[tuple[str, File | None]]:
-        ours = [each for each in net if self._touches(each.path)]
-        self._blobs.bring(each.ids[1] for each in ours if each.modes[1] in _REGULAR)
-        for each in ours:
+        unknown: list[tuple[str, RawChange]] = []
+        for each in net:
             path = decoded(each.path).removeprefix(self._prefix)
-            if "/" in path:  # else it is a file where a folder of ours belongs
-                yield path, _file(repo, each)
+            # Without a slash it is a file where a folder of ours belongs.
+            if not self._touches(each.path) or "/" not in path:
+                continue
+            known = self._written.get(path)
+            if known is not None and (known.blob, b"100644") == _new(each):
+                yield path, known
+            else:
+                unknown.append((path, each))
+        regular = (each for _, each in unknown if each.modes[1] in _REGULAR)
+        self._blobs.bring(each.ids[1] for each in regular)
+        for path, each in unknown:
+            yield path, _file(repo, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +245,10 @@ def _sets(commits: Iterable[Read]) -> bool:
     """Whether settings were written, also if they are now as they were before."""
     changes = (change for each in commits for change in each.fact.changes)
     return any(change.path == SETTINGS for change in changes)
+
+
+def _new(change: RawChange) -> tuple[str, bytes]:
+    return change.ids[1], change.modes[1]
 
 
 def _file(repo: Repo, change: RawChange) -> File | None:

@@ -7,10 +7,13 @@ file in memory a second time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.model.repository import BlobId, CommitDraft, CommitId, File, Head
 from reconciler.repo.objects import MAX_FILE, ROOTS, SETTINGS
+
+Written = Mapping[str, File | None]
+"""Files by path of our folder; `None` where one was removed."""
 
 
 def blob_id(data: bytes) -> BlobId:
@@ -18,18 +21,21 @@ def blob_id(data: bytes) -> BlobId:
     return BlobId(hashlib.sha1(b"blob %d\0%s" % (len(data), data)).hexdigest())
 
 
-def head_after(before: Head, drafts: Sequence[CommitDraft], tip: CommitId) -> Head:
-    """Our files at `tip`, which is these drafts on top of `before`."""
-    files = dict(before.files)
-    for draft in drafts:
-        for write in draft.writes:
-            if not _is_read(write.path):
-                continue
-            if write.data is None:
-                files.pop(write.path, None)
-            else:
-                files[write.path] = _file(write.data)
-    return Head(commit=tip, files=files)
+def files_of(drafts: Sequence[CommitDraft]) -> Written:
+    """What these commits, one after another, leave at the paths that they write."""
+    return {
+        write.path: None if write.data is None else _file(write.data)
+        for draft in drafts
+        for write in draft.writes
+        if _is_read(write.path)
+    }
+
+
+def head_after(before: Head, written: Written, tip: CommitId) -> Head:
+    """Our files at `tip`, where these were written on top of `before`."""
+    files = {**before.files, **written}
+    kept = {path: file for path, file in files.items() if file is not None}
+    return Head(commit=tip, files=kept)
 
 
 def _is_read(path: str) -> bool:

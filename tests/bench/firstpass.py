@@ -10,7 +10,6 @@ repository, and pushes that to another one on the same disk.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from tests.bench.__main__ import COMMAND, set_up
 from tests.bench.children import Took, took
 from tests.bench.ratio import Ratio, machine, table
+from tests.bench.tools import compile_all, environment
 from tests.bench.worlds import PER_CLUSTER
 
 GOAL = 4.0
@@ -26,9 +26,9 @@ GOAL = 4.0
 def ours(folder: Path, exposures: int) -> tuple[Took, Path]:
     """The pass, and the repository that it filled."""
     remote = set_up(folder, exposures, -(-exposures // PER_CLUSTER))
-    environment = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(folder / "cache")}
+    compile_all()
     argv = [str(COMMAND), "reconcile", "--repo", str(remote), "--write-back", "off"]
-    return took(argv, environment), remote
+    return took(argv, environment(folder / "cache")), remote
 
 
 def theirs(folder: Path, remote: Path) -> tuple[Took, Took]:

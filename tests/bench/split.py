@@ -61,8 +61,8 @@ def awaited(
 def main() -> None:
     """Wrap the stages and run the command."""
     with stage("imports"):
-        from reconciler import plan as planning
         from reconciler import passes, run
+        from reconciler import plan as planning
         from reconciler.cli import main as command
         from reconciler.cli import whole
         from reconciler.plan import index

@@ -1,4 +1,4 @@
-"""HEAD as a push of ours leaves it, from what was written; pure.
+"""HEAD as a push of ours leaves it, from what was written: nothing is read.
 
 Reading it from the clone again would cost as much as all of a large push did, and hold every
 file in memory a second time.

@@ -103,7 +103,7 @@ async def goes_on(watcher: Watcher, cluster: Cluster, name: str) -> None:
     """All watches are opened anew, more than once, and what happens still comes; nothing is listed."""
     counts = watcher.counts
     began = counts.traffic.requests["watch"]
-    await until(lambda: counts.traffic.requests["watch"] >= began + 15)
+    await until(lambda: counts.traffic.requests["watch"] >= began + 10)
     made: Any = documents.virtual_service(name, {name: 1}, None, SPACE)
     await beside(lambda: cluster.api.apply(made))
 

@@ -284,5 +284,6 @@ def _field(before: ClusterRecord, after: ClusterRecord) -> str:
         ("previousIds", before.previous_ids, after.previous_ids),
         ("api", before.api, after.api),
         ("caBundle", before.ca_bundle, after.ca_bundle),
+        ("trust", before.trust, after.trust),
     )
     return next((name for name, old, new in fields if old != new), "deleted")

@@ -12,6 +12,7 @@ from reconciler.model.repository import FileWrite, Head
 from reconciler.names import cluster_path, is_cluster_name
 from reconciler.plan.records import parse_record
 from reconciler.printable import one_line
+from reconciler.trust import is_voucher, is_well_formed
 
 _LONGEST = 253  # of a cluster's id
 
@@ -23,12 +24,17 @@ _LONGEST = 253  # of a cluster's id
 def command(cluster: str, cluster_id: str, target: Target) -> None:
     """Accept ID as the successor of CLUSTER: its ports and holds stay.
 
-    The same as adding ID to `accept:` in clusters/CLUSTER.yaml by hand.
+    With sha256:FINGERPRINT or host:NAME in the place of ID it is the CA, or the server without
+    one, that is accepted. The same as adding ID to `accept:` in clusters/CLUSTER.yaml by hand.
     """
     if not is_cluster_name(cluster):
         raise Usage(f"{cluster[:80]!r} is no cluster's name")
     if not cluster_id.isprintable() or not 0 < len(cluster_id) <= _LONGEST:
         raise Usage(f"{one_line(cluster_id, 80)!r} is no cluster's id")
+    if is_voucher(cluster_id) and not is_well_formed(cluster_id):
+        what = f"{one_line(cluster_id, 80)!r} is no fingerprint and no host"
+        hint = "write sha256: and 64 digits in lower case, or host:NAME, as the message has it"
+        raise Usage(what, hint=hint)
     path = cluster_path(cluster)
 
     def writes(head: Head) -> tuple[FileWrite, ...]:

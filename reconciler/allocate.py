@@ -31,12 +31,14 @@ def identity_hash(owner: Owner) -> int:
 class Berths:
     """The ledger of one gateway's ports: all entries, how many are live, and who had which.
 
-    `former` gives the ports whose released or reserved entry names an owner.
+    `former` gives the ports whose released or reserved entry names an owner, `kept` those that
+    are reserved for its unit.
     """
 
     entries: Mapping[int, Entry]
     live: int
     former: Callable[[Owner], Iterable[int]]
+    kept: Callable[[Owner], Iterable[int]]
 
 
 class Pool:
@@ -51,6 +53,7 @@ class Pool:
         self._never = never_allocatable(gateway.tls_port)
         self._entries = berths.entries
         self._former = berths.former
+        self._kept = berths.kept
         self._taken: set[int] = set()
         self._live = berths.live
         self._bands = _bands(gateway.ports, gateway.tls_port)
@@ -88,14 +91,20 @@ class Pool:
         return ""
 
     def is_free(self, port: int, owner: Owner) -> bool:
-        """Whether this owner may have the port now: quarantine holds for others only."""
+        """Whether this owner may have the port now: quarantine holds for others only.
+
+        What people reserved for a unit is free for that unit, whatever its route is called.
+        """
         if port in self._taken:
             return False
         entry = self._entries.get(port)
         if entry is None:
             return True
         if entry.owner is not None and entry.owner.identity == owner.identity:
-            return entry.state is not PortState.RESERVED
+            return True
+        if entry.state is PortState.RESERVED:
+            named = entry.owner
+            return named is not None and named.identity[:3] == owner.identity[:3]
         if entry.state is not PortState.RELEASED or entry.next:
             return False  # with `next` it waits for that unit alone
         return self._now - entry.since >= self._quarantine
@@ -106,6 +115,19 @@ class Pool:
         entry = self._entries.get(port)
         if entry is None or not entry.live:
             self._live += 1
+
+    def kept(self, owner: Owner, *, alone: bool) -> int | None:
+        """The port that people reserved for this route; an only route has the only one."""
+        ports = sorted(
+            port
+            for port in self._kept(owner)
+            if port not in self._taken and not self.refusal(port)
+        )
+        for port in ports:
+            named = self._entries[port].owner
+            if named is not None and named.identity == owner.identity:
+                return port
+        return ports[0] if alone and len(ports) == 1 else None
 
     def former(self, owner: Owner) -> int | None:
         """The released port that this owner had last, when it may still have it."""

@@ -25,7 +25,8 @@ def examine(
 
 
 def _push(repository: Repository) -> Finding:
-    refusal = repository.push_refusal()
+    tip, branch = repository.head().commit, repository.remote.branch
+    refusal = repository.branches().push_refusal(tip, branch)
     if refusal is None:
         return ok(_WHERE, "push", f"may push to {repository.url}")
     advice = refusal.hint or "give the credentials the right to push"

@@ -37,6 +37,9 @@ class Chooser:
             if entry.state is PortState.ACTIVE and entry.gateway in tenant.gateways:
                 return (entry.gateway,)
         names = tuple(dict.fromkeys(tenant.gateways))
+        kept = self._reserved(wanted, cluster_id, names)
+        if kept:
+            return (kept,)
         by_name = wanted.wish.kind is UnitKind.TLS
         if by_name or tenant.placement is PlacementRule.FIRST or len(names) == 1:
             return names[:1]
@@ -45,6 +48,13 @@ class Chooser:
             names = rendezvous(identity, {name: self._sizes[name] for name in names})
         before = self._before(wanted, cluster_id)
         return tuple(sorted(names, key=lambda name: name != before))
+
+    def _reserved(self, wanted: Wanted, cluster_id: str, names: tuple[str, ...]) -> str:
+        """The first gateway of the tenant on which people reserved something for the unit."""
+        unit = wanted.wish.unit
+        place = (cluster_id, unit.namespace, unit.name, "")
+        kept = {at[0] for at in self._world.index.ledger.kept.get(place, ())}
+        return next((name for name in names if name in kept), "")
 
     def _before(self, wanted: Wanted, cluster_id: str) -> str:
         """Where the unit had its last port: what comes back finds it there again."""

@@ -24,7 +24,7 @@ class LedgerIndex:
 
     `owned` are the live entries of each unit in order of their paths; `routes` counts their
     routes by (cluster, namespace), without APIs. `former` are released or reserved entries by
-    the identity that they name, `nexts` those that people want to give to another unit,
+    the identity that they name, `kept` those that people reserved for a unit, `nexts` those that people want to give to another unit,
     `draining` those that only time and proof release.
     """
 
@@ -33,6 +33,7 @@ class LedgerIndex:
         self.faults: dict[str, Contradiction] = {}
         self.owned: dict[UnitId, tuple[Entry, ...]] = {}
         self.former: dict[Identity, set[At]] = {}
+        self.kept: dict[Identity, set[At]] = {}
         self.nexts: set[At] = set()
         self.draining: set[At] = set()
         self.ports: dict[str, dict[int, Entry]] = {}
@@ -89,6 +90,8 @@ class LedgerIndex:
         self.named.setdefault(entry.owner.cluster, set()).add(at)
         if not entry.live:
             self.former.setdefault(entry.owner.identity, set()).add(at)
+            if entry.state is PortState.RESERVED:
+                self.kept.setdefault(unit_of(entry.owner), set()).add(at)
             return
         mine = (*self.owned.get(entry.owner.unit, ()), entry)
         self._own(entry.owner.unit, tuple(sorted(mine, key=_path)))
@@ -110,6 +113,7 @@ class LedgerIndex:
         self.named[entry.owner.cluster].discard(at)
         if not entry.live:
             self.former[entry.owner.identity].discard(at)
+            self.kept.get(unit_of(entry.owner), set()).discard(at)
             return
         mine = self.owned[entry.owner.unit]
         self._own(entry.owner.unit, tuple(each for each in mine if each != entry))
@@ -161,7 +165,17 @@ def berths_of(ledger: LedgerIndex, entries: Mapping[At, Entry], gateway: str) ->
             if named is not None and named.identity == owner.identity:
                 yield key
 
-    return Berths(entries=over(ports, changed), live=live, former=former)
+    def kept(owner: Owner) -> Iterator[int]:
+        for name, key in ledger.kept.get(unit_of(owner), ()):
+            if name == gateway and isinstance(key, int) and key not in changed:
+                yield key
+
+    return Berths(entries=over(ports, changed), live=live, former=former, kept=kept)
+
+
+def unit_of(owner: Owner) -> Identity:
+    """The identity of an owner's unit, whatever its routes are called."""
+    return (*owner.identity[:3], "")
 
 
 def routes_of(entries: tuple[Entry, ...]) -> int:

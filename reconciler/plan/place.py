@@ -7,7 +7,8 @@ For a route, by what it has and what it asks for (a request is never silently an
     p    | -, p | p
     p    | q    | q active and p draining, when q is free and permitted; else rejected
     -    | q    | q, when it is free and permitted; else rejected
-    -    | -    | its former port, else its preferred port or the next free one
+    -    | -    | what people reserved for it, else its former port, else its preferred
+         |      | port or the next free one
 """
 
 from __future__ import annotations
@@ -197,7 +198,8 @@ class Placer:
                 return current
             if pool.reached:
                 return _full(pool)
-            former = pool.former(owner)
+            alone = len(asking.wish.routes) == 1
+            former = pool.kept(owner, alone=alone) or pool.former(owner)
             if former is not None and former not in taken:
                 return former
             chosen = pool.choose(owner, taken)

@@ -251,12 +251,6 @@ class Repository:
         self._history.remember(made.made, written)
         return tip
 
-    def push_refusal(self) -> ReconcileError | None:
-        """Why the remote takes no push of ours; `None` when it would. Nothing is sent."""
-        with self._clone.lock() as lock:
-            ended = self._git.may_push(self._tip, self.remote.branch, lock)
-        return self._git.failure(ended, "no push") if ended.code else None
-
     def branches(self) -> Branches:
         """The branches of requests in this repository, judged by the keys of the settings."""
         trust = Trust.of(self._author, self._keys, self._verifier, self._blobs)

@@ -71,6 +71,12 @@ class Branches:
         self._author = author
         self._trust = trust
 
+    def push_refusal(self, tip: CommitId, branch: str) -> ReconcileError | None:
+        """Why the remote takes no push of ours; `None` when it would. Nothing is sent."""
+        with self._clone.lock() as lock:
+            ended = self._git.may_push(tip, branch, lock)
+        return self._git.failure(ended, "no push") if ended.code else None
+
     def bring(self, prefix: str) -> Mapping[str, CommitId]:
         """All remote branches below a prefix (which ends with a slash) by name.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import Unauthorised
+from reconciler.errors import ReconcileError, Unauthorised
+from reconciler.repo import Repository
 from tests.ingress import Ingress, Near
 from tests.integration.remotes import Place, git, web
 
@@ -68,14 +69,18 @@ def test_a_platform_that_is_no_context_is_a_matter_of_credentials(
     assert "there is no such context" in found["found"]
 
 
+def _refusal(ours: Repository) -> ReconcileError | None:
+    return ours.branches().push_refusal(ours.head().commit, "main")
+
+
 def test_a_repository_that_takes_no_push_is_told(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.commits("a.yaml", "a: b\n")
     with web(tmp_path) as served:
         ours = place.open(f"{served.url}/remote.git")
-        assert ours.push_refusal() is None
+        assert _refusal(ours) is None
         git(place.bare, "config", "http.receivepack", "false")
-        refusal = ours.push_refusal()
+        refusal = _refusal(ours)
     assert isinstance(refusal, Unauthorised)
     assert refusal.hint
 
@@ -84,7 +89,7 @@ def test_asking_to_push_sends_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)
     place.commits("a.yaml", "a: b\n")
     before = git(place.bare, "for-each-ref")
-    assert place.open().push_refusal() is None
+    assert _refusal(place.open()) is None
     assert git(place.bare, "for-each-ref") == before
 
 

@@ -259,6 +259,58 @@ def test_a_port_that_a_person_reserved_is_never_given() -> None:
     ]
 
 
+def reserved(bench: Bench, port: int, name: str, route: str = "tcp") -> None:
+    """A person reserves a port for a route of eu1."""
+    owner = f"{{cluster: eu1, clusterId: id-eu1, namespace: shop, name: {name}, route: {route}}}"
+    text = f"gateway: public\nport: {port}\nstate: reserved\nowner: {owner}\n"
+    bench.person({f"ports/public/{port}.yaml": text.encode()})
+
+
+def test_a_port_that_a_person_reserved_for_a_route_is_given_to_it_alone() -> None:
+    bench = Bench()
+    reserved(bench, 20042, "orders")
+    made = bench.plan(claims(wanted(wish("a"), port=20042)))
+    assert ops(made) == [("reject", "a", "WHF123")]
+    bench.run(claims(wanted()))
+    assert owners(bench) == {20042: "active orders/tcp"}
+    assert bench.plan(claims(wanted())).drafts == ()
+
+
+def test_what_is_reserved_for_a_unit_may_be_asked_for_by_it() -> None:
+    bench = Bench()
+    reserved(bench, 20042, "orders")
+    bench.run(claims(wanted(port=20042)))
+    assert owners(bench) == {20042: "active orders/tcp"}
+
+
+def test_an_only_route_has_the_only_reservation_whatever_it_is_called() -> None:
+    bench = Bench()
+    reserved(bench, 20042, "orders", route='"5432"')
+    bench.run(claims(wanted()))
+    assert owners(bench) == {20042: "active orders/tcp"}
+
+
+def test_of_several_reservations_each_route_has_its_own() -> None:
+    bench = Bench()
+    reserved(bench, 20042, "orders", route='"5433"')
+    reserved(bench, 20043, "orders", route='"5432"')
+    two = wish(routes={"5432": (("db", 1),), "5433": (("db", 1),)})
+    bench.run(claims(wanted(two)))
+    assert owners(bench) == {20042: "active orders/5433", 20043: "active orders/5432"}
+
+
+def test_a_reservation_outlives_any_quarantine_and_counts_before_a_former_port() -> (
+    None
+):
+    bench = Bench()
+    bench.run(claims(wanted(port=20050)))
+    bench.run(claims())
+    reserved(bench, 20042, "orders")
+    bench.wait(days=400)
+    bench.run(claims(wanted(wish("a")), wanted()))
+    assert the_port(bench, "orders") == 20042
+
+
 def test_a_person_who_gives_a_port_to_another_owner_freezes_that_owner_only() -> None:
     bench = Bench()
     bench.run(claims(wanted(wish("a"), port=20042), wanted(wish("b"), port=20043)))

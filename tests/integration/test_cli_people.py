@@ -153,15 +153,15 @@ def test_accept_cluster_keeps_what_people_wrote(served: Ingress) -> None:
     assert served.tip() == tip
 
 
-@pytest.mark.parametrize(
-    ("cluster", "uid"), [("nope", "x"), ("../x", "x"), ("eu1", ""), ("eu1", "a\nb")]
-)
 def test_what_can_never_be_met_is_not_accepted(served: Ingress) -> None:
     for text in ("sha256:ab", f"sha256:{'A' * 64}", "host:", "host:a b"):
         assert served.run("accept-cluster", "eu1", text).code == 2
     assert served.run("accept-cluster", "eu1", "host:api.example.com").code == 0
 
 
+@pytest.mark.parametrize(
+    ("cluster", "uid"), [("nope", "x"), ("../x", "x"), ("eu1", ""), ("eu1", "a\nb")]
+)
 def test_accepting_what_is_no_cluster_is_usage(
     served: Ingress, cluster: str, uid: str
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from reconciler.model.pins import Pin
 from reconciler.trust import fingerprints
 from tests import documents
 from tests.ingress import Done, Ingress
+from tests.integration.test_run_process import running as running_command
 from tests.kubeserver import TOKEN, Server, running, serving
 from tests.stack.certificates import Authority, Issued
 from tests.watching import FakeCluster, Place, _data, on
@@ -48,11 +49,12 @@ def cluster() -> FakeCluster:
 class Platform:
     """An ingress repository whose one inventory is a kubeconfig that people change."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **more: object) -> None:
         self.ingress = Ingress(root=root)
         self.file = root / "kubeconfig"
         inventory = {"name": "kube", "kubeconfig": {"path": str(self.file)}}
-        self.ingress.start(inventories=[inventory], apis={"mode": "off"})
+        settings = {"inventories": [inventory], "apis": {"mode": "off"}, **more}
+        self.ingress.start(**settings)
 
     def point(self, server: Server, ca: str, **more: object) -> None:
         """The cluster is at this server, under this CA."""
@@ -172,6 +174,37 @@ def test_taking_the_record_away_is_no_way_around_it_either(
             done = await platform.reconcile()
             assert done.rows("skip")[0]["code"] == "WHF310"
             assert other.connections == 0
+
+    asyncio.run(use())
+
+
+def test_run_sends_nothing_to_a_swapped_server_and_takes_it_when_people_accept(
+    tmp_path: Path, two: tuple[Made, Made]
+) -> None:
+    platform = Platform(tmp_path, watch={"quiet": "0s", "longest": "1s"})
+    log = tmp_path / "run.log"
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.2)
+
+    def pinned() -> str:
+        known = "clusters/eu1.yaml" in platform.ingress.files()
+        return str(platform.record()["caBundle"]).strip() if known else ""
+
+    async def use() -> None:
+        async with at_two(two) as (one, other):
+            platform.point(one, one.ca)
+            with running_command(platform.ingress):
+                await until(lambda: pinned() == one.ca.strip())
+                platform.point(other, other.ca)
+                await until(lambda: "WHF310" in log.read_text())
+                assert other.connections == 0
+                accept = fingerprints(other.ca)[0]
+                assert (await platform.run("accept-cluster", "eu1", accept)).code == 0
+                await until(lambda: pinned() == other.ca.strip())
+            assert TOKEN not in log.read_text()
 
     asyncio.run(use())
 

@@ -85,7 +85,7 @@ def hub_credentials(inventory: Inventory) -> Credentials:
     if hub.context == IN_CLUSTER:
         return in_cluster()
     path = Path(hub.kubeconfig) if hub.kubeconfig else None
-    return load_kubeconfig(path).credentials(hub.context)
+    return load_kubeconfig(path).credentials(hub.context, inventory.allow)
 
 
 async def served(api: KubeApi, kind: Kind) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -75,13 +76,23 @@ def wrong_deletions(hour: Hour) -> Iterator[str]:
 def touched_in_the_dark(hour: Hour) -> Iterator[str]:
     """Files that we changed while their cluster could not be seen, or lied."""
     for commit in commits(hour):
-        for _, path, _ in commit.changes:
+        for status, path, _ in commit.changes:
             unit = _unit(path)
             if not commit.ours or unit is None:
                 continue
             skies = {hour.fleet.sky(unit.cluster, commit.at + d) for d in (0.0, 0.999)}
-            if Sky.CLEAR not in skies:
-                yield f"{path} was changed at {commit.at:g} s, when it was {skies}"
+            is_late = status != "D" and skies == {Sky.EMPTY}
+            if Sky.CLEAR in skies or (is_late and _told(hour, unit, commit.at)):
+                continue
+            yield f"{path} was changed at {commit.at:g} s, when it was {skies}"
+
+
+def _told(hour: Hour, unit: UnitId, at: float) -> bool:
+    """Whether a change is that of a moment ago, when its cluster still told the truth."""
+    turns = [time for time, there in hour.fleet.lives[unit].turns if there]
+    last = max((time for time in turns if time <= at), default=-math.inf)
+    is_new = at - last <= QUIET + LONGEST + SLACK
+    return is_new and hour.fleet.sky(unit.cluster, last) is Sky.CLEAR
 
 
 def pushes(hour: Hour) -> list[float]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from reconciler.ledger import transfer_of
 from reconciler.model.repository import CommitFact, History
 from reconciler.names import unit_stem
-from reconciler.settings import DeletionGuard
+from reconciler.settings import ArrivalGuard, DeletionGuard
 
 WINDOW = timedelta(hours=24)
 
@@ -86,4 +86,18 @@ def too_many_rewrites(percent: int, *, files: int, rewrites: int) -> str:
     return (
         f"{rewrites} of {files} wish files would change although no wish did, "
         f"{percent}% are allowed without a person"
+    )
+
+
+def too_many_arrivals(guard: ArrivalGuard, *, known: int, new: int) -> str:
+    """Why so many new clusters need a person; empty when they do not.
+
+    `known` are the clusters that Git knows: where it knows none, the first ones come freely.
+    """
+    allowed = max(guard.at_least, known * guard.percent // 100)
+    if known == 0 or new <= allowed:
+        return ""
+    return (
+        f"{new} new clusters at once beside {known} that Git knows, "
+        f"{allowed} are allowed without a person"
     )

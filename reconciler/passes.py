@@ -69,6 +69,7 @@ class PassOptions:
     released: frozenset[UnitId] = frozenset()
     accept_deletions: str = ""
     accept_rewrites: str = ""
+    accept_arrivals: str = ""
     last_seen: str = ""
     wait: bool = True
     commit: bool = True

@@ -305,6 +305,7 @@ class _Pass:
             assume_confirmed=not self._options.commit,
             accept_deletions=self._options.accept_deletions,
             accept_rewrites=self._options.accept_rewrites,
+            accept_arrivals=self._options.accept_arrivals,
             reserved=requests.reserved(head) if requests is not None else (),
             declined=requests.declined if requests is not None else (),
         )

@@ -197,11 +197,22 @@ class RewriteGuard(Model):
     percent: Percent = 10
 
 
+class ArrivalGuard(Model):
+    """New clusters at once: this percentage of those that Git knows, never fewer than `atLeast`.
+
+    A repository that knows no cluster yet takes its first ones freely.
+    """
+
+    percent: Percent = 50
+    at_least: Count = 20
+
+
 class Guards(Model):
     """What keeps a mistake from becoming an outage."""
 
     deletions: DeletionGuard = DeletionGuard()
     rewrites: RewriteGuard = RewriteGuard()
+    arrivals: ArrivalGuard = ArrivalGuard()
     confirmations: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
     grace: Duration = timedelta(seconds=60)
 

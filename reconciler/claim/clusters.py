@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from reconciler.claim.apis import claim_api
 from reconciler.claim.live import LiveClaims
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import ClusterView, Unknown
@@ -21,8 +22,11 @@ def claim(
 ) -> ClusterClaims:
     """What one cluster asks for. `head` are the addresses that HEAD has, by unit.
 
-    Of a cluster that could not be read nothing is claimed and nothing follows.
+    Of a cluster that could not be read nothing is claimed, but for its API servers, which its
+    inventory knows.
     """
     if isinstance(view.objects, Unknown):
-        return ClusterClaims(view=view)
+        unit = UnitId(cluster=view.entry.name)
+        api = claim_api(view.entry, settings, head.get(unit))
+        return ClusterClaims(view=view, api=api)
     return replace(LiveClaims(view, settings).claims(None, head, now), view=view)

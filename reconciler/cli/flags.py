@@ -29,6 +29,7 @@ class PassFlags:
     gateways: tuple[str, ...]
     accept_deletions: str
     accept_rewrites: str
+    accept_arrivals: str
     last_seen: str
     fail_on_held: bool
 
@@ -58,6 +59,7 @@ class PassFlags:
             gateways=frozenset(self.gateways) or None,
             accept_deletions=self.accept_deletions,
             accept_rewrites=self.accept_rewrites,
+            accept_arrivals=self.accept_arrivals,
             last_seen=self.last_seen,
             commit=commit,
             wait=wait,

@@ -184,6 +184,12 @@ def pass_options(function: F) -> F:
             help="Freeze unless the branch contains it.",
         ),
         option(
+            "--accept-arrivals",
+            default="",
+            metavar="DIGEST",
+            help="Take these withheld new clusters.",
+        ),
+        option(
             "--accept-rewrites",
             default="",
             metavar="DIGEST",

@@ -127,6 +127,8 @@ def _accept(plan: Plan) -> str:
         Code.REWRITES_WITHHELD: "--accept-rewrites",
     }
     codes = {row.code for row in plan.rows}
+    if Code.ARRIVALS_WITHHELD in codes and codes.isdisjoint(flags):
+        flags = {Code.ARRIVALS_WITHHELD: "--accept-arrivals"}
     named = [flag for code, flag in flags.items() if code in codes]
     return " ".join(f"{flag}={plan.withheld}" for flag in named or flags.values())
 

@@ -24,6 +24,7 @@ from reconciler.model.repository import CommitId
 from reconciler.model.units import UnitId
 from reconciler.passes import NO_PLAN, Memory, PassResult
 from reconciler.plan import Index
+from reconciler.plan.arrivals import newcomers
 from reconciler.plan.pins import HeadPins, KnownPins
 from reconciler.report import Subject, subject_of
 from reconciler.run import ATTEMPTS, one_pass, settings_at
@@ -247,6 +248,9 @@ class Passing:
         )
         now = self._means.now()
         claimed = _claimed(index, scope, claims, now)
+        settings, snapshot = claims.settings, self._lookout.snapshot()
+        is_new = any(each.cluster not in index.records for each in scope)
+        coming = (snapshot.clusters, index.records, settings)
         return Asked(
             units=scope,
             named=scope & units,
@@ -254,8 +258,9 @@ class Passing:
                 _unanswered(each) if each.view.entry.name in late else each
                 for each in claimed
             ),
-            failures=self._lookout.failures(),
+            failures=snapshot.failures,
             now=now,
+            arriving=newcomers(*coming) if is_new else None,
         )
 
 

@@ -41,7 +41,7 @@ class Asked:
     """What one slice is about: its whole scope, what it claims, what could not be read.
 
     `named` are the units of the scope that are in it because of themselves, `withheld` any units
-    of which earlier passes withheld something.
+    of which earlier passes withheld something, `arriving` all new clusters where there is one.
     """
 
     units: frozenset[UnitId]
@@ -50,6 +50,7 @@ class Asked:
     failures: tuple[InventoryFailure, ...]
     now: datetime
     withheld: frozenset[UnitId] = frozenset()
+    arriving: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,8 @@ class Slices:
             withheld=asked.withheld,
             accept_deletions=options.accept_deletions,
             accept_rewrites=options.accept_rewrites,
+            accept_arrivals=options.accept_arrivals,
+            arriving=asked.arriving,
         )
         return PassResult(
             plan=plan_on(index, inputs, RENDERING),

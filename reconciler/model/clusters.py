@@ -40,7 +40,8 @@ class ClusterEntry:
     `certificate_names` are the names in the API server's certificate, `None` when not known.
     `inventory_id` is the inventory's own id of it, known also while its API cannot be read.
     `origin` says where in the inventory it stands (`Cluster team-a/eu1`). `trust` is what vouches
-    for the server that we talk to where `ca_bundle` does not (`sha256:...`, `host:NAME`).
+    for the server that we talk to where `ca_bundle` does not (`sha256:...`, `host:NAME`). `also` are
+    other inventories that name the same cluster, `against` why entries of its name are not believed.
     """
 
     name: str
@@ -53,6 +54,8 @@ class ClusterEntry:
     inventory_id: str = ""
     origin: str = ""
     trust: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 class Why(StrEnum):
@@ -62,6 +65,7 @@ class Why(StrEnum):
     TIMEOUT = "timeout"
     UNAUTHORISED = "unauthorised"  # 401: credentials are missing or refused
     FORBIDDEN = "forbidden"  # 403: a permission is missing
+    NOT_YET = "not-yet"  # it is about to be listed for the first time
     INCOMPLETE = "incomplete"  # a list was cut, or its pages do not belong together
     NO_CRD = "no-crd"  # the API group of VirtualServices is not served
     UNREADABLE = "unreadable"  # a file or an answer could not be parsed
@@ -70,6 +74,7 @@ class Why(StrEnum):
     OTHER_CA = (
         "other-ca"  # another CA than Git has pinned: nothing of its entry is believed
     )
+    DISAGREE = "disagree"  # one inventory says deleted, another one lists it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

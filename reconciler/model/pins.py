@@ -11,7 +11,7 @@ class Pin:
     """One cluster as Git knows it.
 
     `cluster_id` is empty where people accepted a cluster that no pass has taken yet. `uid` is the
-    kube-system UID where it is not the id, `inventory_id` what `inventory` calls it. `ca_bundle`
+    kube-system UID where it is known, `inventory_id` what `inventory` calls it. `ca_bundle`
     is PEM. `trust` is what vouches for its API server beside that (`sha256:...`, `host:NAME`),
     `accept` what people accept beside all of it.
     """

@@ -1,6 +1,7 @@
 """Decides a pass: claims, HEAD and history in, a Plan out; pure.
 
-    clusters   each stands known, deleted or skipped        (standing.py)
+    clusters   each stands known, deleted or skipped        (standing.py, identity.py)
+    arrivals   many new clusters at once wait for a person  (arrivals.py)
     units      wanted, rejected, held, pending or to remove (wanted.py, removal.py)
     places     gateways, ports and SNI hosts                (place.py, quota.py, apis.py)
     transfers  ports that people give to other units        (handover.py, departed.py)
@@ -19,6 +20,7 @@ from reconciler.codes import Code
 from reconciler.errors import Blocked, Exit, Usage
 from reconciler.model.plans import Op, Plan
 from reconciler.model.units import UnitId
+from reconciler.plan.arrivals import arrived
 from reconciler.plan.decisions import NOWHERE, Decisions, row
 from reconciler.plan.drafts import finish
 from reconciler.plan.handover import failed, handed_over, held_back, propose
@@ -47,12 +49,12 @@ def plan_on(index: Index, inputs: Inputs, render: Rendering) -> Plan:
     world = read_world(index, inputs)
     _refuse_newer(index, render)
     _refuse_lost_gateways(world)
-    stand = standings(world)
+    stand, arrivals = arrived(world, standings(world))
     records = {each.cluster: each.record for each in stand if each.record is not None}
     world = in_lineage(world, {**world.records, **records})
     world, out = _decided(world, stand, render)
     withheld = judge(world, out)
-    return finish(world, render, out, withheld)
+    return finish(world, render, out, withheld or arrivals)
 
 
 def _decided(

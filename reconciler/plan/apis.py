@@ -74,26 +74,21 @@ def api_wanted(claim: ApiClaim, mode: ApiMode, settings: Settings) -> Wanted:
 def with_api(
     record: ClusterRecord, claim: ApiClaim, placement: Placement, settings: Settings
 ) -> ClusterRecord:
-    """The cluster's record with where its API answers."""
+    """The cluster's record with where its API answers.
+
+    While the names in its certificate are not known the one that was chosen stays.
+    """
     gateway = settings.gateway(placement.gateway)
     route = placement.routes[0]
     if gateway is None:
         return record
     if route.ports:
-        names = [name for name in claim.certificate_names or () if "*" not in name]
-        named = [
-            name
-            for name in names
-            if not name.replace(".", "").isdecimal() and ":" not in name
-        ]
         api = ApiRecord(
             mode=ApiMode.PORT,
             host=settings.host(gateway),
             port=route.ports[0],
             gateway=gateway.name,
-            server_name=sorted(named, key=lambda name: (name != "kubernetes", name))[0]
-            if named
-            else "",
+            server_name=_server_name(claim, record),
         )
     else:
         api = ApiRecord(
@@ -103,6 +98,18 @@ def with_api(
             gateway=gateway.name,
         )
     return replace(record, api=api)
+
+
+def _server_name(claim: ApiClaim, record: ClusterRecord) -> str:
+    if claim.certificate_names is None and record.api is not None:
+        return record.api.server_name
+    names = [name for name in claim.certificate_names or () if "*" not in name]
+    named = [
+        name
+        for name in names
+        if not name.replace(".", "").isdecimal() and ":" not in name
+    ]
+    return min(named, key=lambda name: (name != "kubernetes", name), default="")
 
 
 def certificate_note(

@@ -40,7 +40,8 @@ class Inputs:
     then theirs alone, and everything that could have changed is among them. `gateways` are those
     whose units this process writes, `None` means all. `withheld` are units whose deletion or
     rewrite the last pass over everything withheld, or one over some units since: where `units`
-    are some, theirs stays withheld; a pass over everything judges anew. `reserved` is what open
+    are some, theirs stays withheld; a pass over everything judges anew. `arriving` are the new
+    clusters of all inventories where `claims` are not of all (see `arrivals.newcomers`). `reserved` is what open
     requests take, `declined` what people closed a request about.
     """
 
@@ -60,5 +61,7 @@ class Inputs:
     assume_confirmed: bool = False
     accept_deletions: str = ""
     accept_rewrites: str = ""
+    accept_arrivals: str = ""
+    arriving: frozenset[str] | None = None
     reserved: tuple[Reservation, ...] = ()
     declined: tuple[Declined, ...] = ()

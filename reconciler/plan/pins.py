@@ -18,6 +18,8 @@ def pin_of(record: ClusterRecord) -> Pin:
     return Pin(
         cluster_id=record.cluster_id,
         inventory=record.inventory,
+        inventory_id=record.inventory_id,
+        uid=record.known_uid,
         ca_bundle=record.ca_bundle,
         trust=record.trust,
         accept=record.accept,

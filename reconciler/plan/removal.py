@@ -9,6 +9,7 @@
     the same, and the list is of nothing at all          | the same for all that it serves
     settings no longer permit what HEAD has              | the settings
     the inventory says that the cluster was deleted      | the inventory
+    a person says that a vanished cluster is gone        | the cluster's file
 
 All of them are guarded by the deletion budget of their cluster; a unit that a person restored
 after we had deleted it is held.
@@ -37,7 +38,7 @@ _REASONS = {
     Code.UNEXPOSED: "the annotation is gone or the object is being deleted",
     Code.GONE: "the VirtualService is gone",
     Code.NO_LONGER_PERMITTED: "the settings no longer permit it",
-    Code.CLUSTER_DELETED: "its inventory says that the cluster was deleted",
+    Code.CLUSTER_DELETED: "the cluster was deleted",
     Code.TRANSFERRED: "its ports and hosts go to other units",
     Code.ELSEWHERE: "it is another ingress repository's now",
 }

@@ -16,8 +16,8 @@ from reconciler.model.repository import FileWrite
 from reconciler.model.units import PortState, UnitId
 from reconciler.names import cluster_path, wish_path
 from reconciler.plan.decisions import Change, Decisions, UnitWrite
+from reconciler.plan.identity import fresh
 from reconciler.plan.records import format_record
-from reconciler.plan.standing import fresh
 from reconciler.plan.transfer import joined
 from reconciler.plan.world import World
 
@@ -146,12 +146,15 @@ def _records(world: World, out: Decisions) -> Iterable[UnitWrite]:
     for claims in world.inputs.claims:
         cluster = claims.view.entry.name
         path = cluster_path(cluster)
-        if cluster in world.records or cluster not in written or path in noted:
+        before = world.records.get(cluster)
+        is_known = before is not None and before.cluster_id
+        if is_known or cluster not in written or path in noted:
             continue
+        record = fresh(claims.view.entry)
         yield UnitWrite(
             unit=UnitId(cluster=cluster),
             change=Change.RECORD,
             subject=f"Note what is known of cluster {cluster}",
-            files=(FileWrite(path=path, data=format_record(fresh(claims))),),
+            files=(FileWrite(path=path, data=format_record(record)),),
             rows=(),
         )

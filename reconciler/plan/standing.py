@@ -1,21 +1,35 @@
 """How each cluster stands in this pass, before any of its units is looked at; pure.
 
-view      | record in Git                      | stands
-----------+------------------------------------+---------------------------------------
-unknown   | any                                | SKIPPED: nothing follows from unknown
-other CA  | any                                | SKIPPED (other CA): frozen
-deleted   | any                                | DELETED: its units are removed, guarded
-known     | none, id known of another cluster  | SKIPPED (duplicate)
-known     | none                               | KNOWN, new
-known     | same id                            | KNOWN
-known     | other id, accepted by people       | KNOWN as successor: ports and holds stay
-known     | other id, old one was deleted      | DELETED until nothing of it is left
-known     | other id                           | SKIPPED (recreated): frozen
-none      | any                                | SKIPPED (vanished), or inventory unreadable
+`identity.py` has the table of who is who. What then follows, the first line that applies:
+
+view                  | record in Git                   | stands
+----------------------+---------------------------------+-----------------------------------------
+none                  | accepted, nothing else          | SKIPPED (unapproved, no failure)
+none                  | its inventory could not be read | SKIPPED (inventory unreadable)
+none                  | says deleted                    | DELETED: its units are removed, guarded
+none                  | any                             | SKIPPED (vanished)
+deleted, ANOTHER      | any                             | SKIPPED (recreated): frozen
+deleted               | its inventory could not be read | SKIPPED (inventory unreadable)
+deleted               | any                             | DELETED
+refused               | any                             | SKIPPED (duplicate, disagree, other CA)
+provisioning, unknown | any                             | SKIPPED (provisioning, no failure)
+provisioning          | none                            | SKIPPED (provisioning, no failure)
+unknown, without id   | none                            | SKIPPED: nothing follows from unknown
+any, UNSURE           | any                             | SKIPPED: nothing follows from unknown
+any, id of another    | none                            | SKIPPED (duplicate): renamed, or an impostor
+any                   | none, must be approved          | SKIPPED (unapproved, no failure)
+any                   | none, too many at once          | SKIPPED (arrivals withheld)
+any, ANOTHER          | says deleted                    | DELETED until nothing of it is left
+any, ANOTHER          | any                             | SKIPPED (recreated): frozen
+unknown, other CA     | any                             | SKIPPED (other CA): frozen
+unknown, API servers  | none, SAME or SUCCESSOR         | API: its API route alone is followed
+unknown               | any                             | SKIPPED: nothing follows from unknown
+known                 | none, SAME or SUCCESSOR         | KNOWN; of a successor ports and holds stay
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,9 +37,19 @@ from reconciler.codes import Code
 from reconciler.errors import Exit
 from reconciler.model.claims import ClusterClaims
 from reconciler.model.clusters import ClusterEntry, ClusterState, Unknown, Why
-from reconciler.plan.records import ClusterRecord, certificates
+from reconciler.model.plans import Op
+from reconciler.plan.identity import (
+    Likeness,
+    fresh,
+    id_of,
+    is_accepted,
+    likeness,
+    other_ca,
+    refreshed,
+    successor,
+)
+from reconciler.plan.records import ClusterRecord
 from reconciler.plan.world import World
-from reconciler.trust import fingerprints
 
 _CODES = {
     Why.UNREACHABLE: Code.CLUSTER_UNREACHABLE,
@@ -33,33 +57,45 @@ _CODES = {
     Why.UNAUTHORISED: Code.CLUSTER_UNAUTHORISED,
     Why.FORBIDDEN: Code.CLUSTER_FORBIDDEN,
     Why.INCOMPLETE: Code.CLUSTER_INCOMPLETE,
+    Why.NOT_YET: Code.CLUSTER_INCOMPLETE,
     Why.NO_CRD: Code.CLUSTER_NO_CRD,
     Why.UNREADABLE: Code.CLUSTER_UNREADABLE,
     Why.NO_ID: Code.CLUSTER_NO_ID,
     Why.DUPLICATE: Code.DUPLICATE_CLUSTER,
+    Why.DISAGREE: Code.INVENTORIES_DISAGREE,
     Why.OTHER_CA: Code.OTHER_CA,
 }
+_REFUSED = frozenset({Why.DUPLICATE, Why.DISAGREE, Why.OTHER_CA})
 
 
 class Stands(StrEnum):
     """What may be done for a cluster in this pass."""
 
     KNOWN = "known"
+    API = "api"  # its objects are unknown, its API servers are not
     DELETED = "deleted"
     SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One cluster in this pass. `record` is what its file shall say (`None` when skipped)."""
+    """One cluster in this pass. `record` is what its file shall say (`None` when skipped).
+
+    `code`, `message`, `op` and `exit` say why not all of it is followed, or why it is removed.
+    `waiting` is what a cluster asks for that is not taken yet; `is_new`: Git does not know it, and
+    no person accepted it.
+    """
 
     cluster: str
     stands: Stands
-    claims: ClusterClaims | None
-    record: ClusterRecord | None
+    claims: ClusterClaims | None = None
+    record: ClusterRecord | None = None
     code: Code = Code.CLUSTER_ADDED
     message: str = ""
     exit: Exit = Exit.DONE
+    op: Op = Op.SKIP
+    waiting: ClusterClaims | None = None
+    is_new: bool = False
 
 
 def standings(world: World) -> tuple[Standing, ...]:
@@ -67,126 +103,200 @@ def standings(world: World) -> tuple[Standing, ...]:
     observed = {each.view.entry.name: each for each in world.inputs.claims}
     names = sorted({*observed, *world.clusters()})
     only = world.inputs.only
+    judge = _Judge(world)
     return tuple(
-        _standing(world, name, observed.get(name))
+        judge.standing(name, observed.get(name))
         for name in names
         if only is None or name in only
     )
 
 
-def _standing(world: World, name: str, claims: ClusterClaims | None) -> Standing:
-    record = world.records.get(name)
-    if claims is None:
-        return _absent(world, name, record)
-    entry = claims.view.entry
-    if entry.state is ClusterState.DELETED:
-        gone = replace(record, deleted=True) if record is not None else None
-        return Standing(cluster=name, stands=Stands.DELETED, claims=None, record=gone)
-    unknown = claims.view.objects
-    if isinstance(unknown, Unknown):
-        code = _CODES[unknown.why]
-        means = Exit.BLOCKED if unknown.why is Why.OTHER_CA else Exit.INCOMPLETE
-        return _skip(name, code, unknown.message, means)
-    return _known(world, claims, record)
+class _Judge:
+    """Says how clusters stand."""
+
+    def __init__(self, world: World) -> None:
+        settings, failures = world.inputs.settings, world.inputs.failures
+        self._records = world.records
+        self._closed = {each.name for each in settings.inventories if each.approval}
+        self._failed = {each.inventory: each.reason for each in failures}
+        self._names: Mapping[tuple[str, str], str] | None = None
+
+    def standing(self, name: str, claims: ClusterClaims | None) -> Standing:
+        record = self._records.get(name)
+        if claims is None:
+            return self._absent(name, record)
+        entry, unknown = claims.view.entry, claims.view.objects
+        is_known = record is not None and record.cluster_id
+        if entry.state is ClusterState.DELETED:
+            return self._deleted(entry, record if is_known else None)
+        if isinstance(unknown, Unknown):
+            if unknown.why in _REFUSED:
+                return _unknown(name, unknown)
+            if entry.state is ClusterState.PROVISIONING:
+                return _provisioning(entry)
+        if record is None or not record.cluster_id:
+            return self._new(claims, record.accept if record is not None else ())
+        return self._again(claims, record)
+
+    def _new(self, claims: ClusterClaims, accept: tuple[str, ...]) -> Standing:
+        """A cluster that Git does not know."""
+        entry, unknown = claims.view.entry, claims.view.objects
+        name, found = entry.name, id_of(entry)
+        if entry.state is ClusterState.PROVISIONING:
+            return _provisioning(entry)
+        if isinstance(unknown, Unknown) and (
+            not found or claims.api is None or unknown.why is Why.NOT_YET
+        ):
+            return _unknown(name, unknown)
+        other = self._named(entry)
+        if other:
+            return _skip(
+                name,
+                Code.DUPLICATE_CLUSTER,
+                f"its id {found} is the id of cluster {other}: when it was renamed, map it with "
+                f"`names: {{{name}: {other}}}` of inventory {entry.inventory}; "
+                "otherwise one of the two is an impostor",
+                Exit.BLOCKED,
+            )
+        accepted = is_accepted(entry, accept)
+        if entry.inventory in self._closed and not accepted:
+            message = (
+                f"the cluster is new and inventory {entry.inventory} wants approval: run "
+                f"`wharfinger accept-cluster {name} {found}` when it shall be served"
+            )
+            waits = _skip(name, Code.CLUSTER_UNAPPROVED, message, Exit.DONE)
+            return replace(waits, waiting=claims)
+        ids = (entry.cluster_id, entry.inventory_id)
+        left = tuple(each for each in accept if each not in ids)
+        made = _stands(claims, replace(fresh(entry), accept=left))
+        return replace(made, is_new=not accepted)
+
+    def _again(self, claims: ClusterClaims, record: ClusterRecord) -> Standing:
+        """A cluster of a name that Git knows."""
+        entry, unknown = claims.view.entry, claims.view.objects
+        match likeness(entry, record):
+            case Likeness.SAME:
+                after = refreshed(entry, record)
+            case Likeness.SUCCESSOR:
+                after = successor(entry, record)
+            case Likeness.ANOTHER if record.deleted:
+                return _gone(record, _OF_OLD)
+            case Likeness.ANOTHER:
+                return _recreated(entry, record)
+            case Likeness.UNSURE:
+                return _unknown(entry.name, unknown)
+        if isinstance(unknown, Unknown) and (other := other_ca(entry, record)):
+            return _skip(entry.name, Code.OTHER_CA, other, Exit.BLOCKED)
+        if entry.inventory != record.inventory and record.inventory in self._failed:
+            # What only another inventory says of it may be less than what Git has from its own.
+            claims = replace(claims, api=None)
+            after = replace(
+                after,
+                inventory=record.inventory,
+                inventory_id=record.inventory_id,
+                ca_bundle=record.ca_bundle,
+                trust=record.trust,
+            )
+        if isinstance(unknown, Unknown) and claims.api is None:
+            return _unknown(entry.name, unknown)
+        return _stands(claims, after)
+
+    def _deleted(self, entry: ClusterEntry, record: ClusterRecord | None) -> Standing:
+        """A cluster that its inventory calls deleted: when it is the one that Git knows."""
+        if record is None:
+            return Standing(cluster=entry.name, stands=Stands.DELETED)
+        if likeness(entry, record) is Likeness.ANOTHER:
+            message = (
+                f"the inventory says that {id_of(entry)} was deleted, and Git knows "
+                f"{record.cluster_id} by this name: nothing is removed"
+            )
+            return _skip(entry.name, Code.CLUSTER_RECREATED, message, Exit.BLOCKED)
+        if entry.inventory != record.inventory and record.inventory in self._failed:
+            return self._unreadable(entry.name, record.inventory)
+        return _gone(replace(record, deleted=True), "its inventory says so")
+
+    def _absent(self, name: str, record: ClusterRecord | None) -> Standing:
+        if record is not None and not record.cluster_id:
+            message = "people accepted it, and no inventory names it yet"
+            return _skip(name, Code.CLUSTER_UNAPPROVED, message, Exit.DONE)
+        inventory = record.inventory if record is not None else ""
+        if inventory in self._failed:
+            return self._unreadable(name, inventory)
+        if record is not None and record.deleted:
+            return _gone(record, f"so says clusters/{name}.yaml")
+        message = (
+            "the cluster is gone from its inventory, which is no proof that it was deleted: "
+            f"nothing is removed; run `wharfinger accept-cluster {name} --gone` when it is"
+        )
+        return _skip(name, Code.CLUSTER_VANISHED, message, Exit.INCOMPLETE)
+
+    def _unreadable(self, name: str, inventory: str) -> Standing:
+        message = f"inventory {inventory}: {self._failed[inventory].message}"
+        return _skip(name, Code.INVENTORY_UNREADABLE, message, Exit.INCOMPLETE)
+
+    def _named(self, entry: ClusterEntry) -> str:
+        """The other cluster that has an id of this one; empty for none."""
+        if self._names is None:
+            # Ten thousand new clusters must not each look through all that Git knows.
+            records = self._records.values()
+            ids = ((("", each.cluster_id), each.cluster) for each in records)
+            uids = ((("", each.uid), each.cluster) for each in records)
+            said = (
+                ((each.inventory, each.inventory_id), each.cluster) for each in records
+            )
+            self._names = dict((*said, *uids, *ids))
+        keys = (("", entry.cluster_id), (entry.inventory, entry.inventory_id))
+        found = (self._names.get(key, "") for key in keys if key[1])
+        return next((each for each in found if each not in ("", entry.name)), "")
 
 
-def _known(
-    world: World, claims: ClusterClaims, record: ClusterRecord | None
-) -> Standing:
-    entry = claims.view.entry
-    name, found = entry.name, entry.cluster_id
-    if record is None:
-        other = next(
-            (
-                each.cluster
-                for each in world.records.values()
-                if each.cluster_id == found
-            ),
-            None,
-        )
-        if other is not None and other != name:
-            message = f"its id {found} is the id of cluster {other}; one of the two is an impostor"
-            return _skip(name, Code.DUPLICATE_CLUSTER, message, Exit.BLOCKED)
-        return _stands(claims, fresh(claims))
-    if found == record.cluster_id:
-        return _stands(claims, _refreshed(claims, record))
-    if found in record.accept:
-        lineage = tuple(dict.fromkeys((*record.previous_ids, record.cluster_id)))
-        successor = replace(
-            record,
-            cluster_id=found,
-            previous_ids=tuple(each for each in lineage if each != found),
-            accept=tuple(each for each in record.accept if each != found),
-            deleted=False,
-        )
-        return _stands(claims, _refreshed(claims, successor))
-    if record.deleted:
-        return Standing(cluster=name, stands=Stands.DELETED, claims=None, record=record)
-    message = (
-        f"the cluster has another id ({found}, was {record.cluster_id}): it was recreated or "
-        f"swapped; run `wharfinger accept-cluster {name} {found}` when that is right"
-    )
-    return _skip(name, Code.CLUSTER_RECREATED, message, Exit.BLOCKED)
+_OF_OLD = "it was deleted before another one got its name"
 
 
 def _stands(claims: ClusterClaims, record: ClusterRecord) -> Standing:
+    """A cluster that goes on, with its API alone where no more of it is known."""
+    unknown = claims.view.objects
+    if not isinstance(unknown, Unknown):
+        return Standing(
+            cluster=record.cluster, stands=Stands.KNOWN, claims=claims, record=record
+        )
+    why = _unknown(record.cluster, unknown)
+    return replace(why, stands=Stands.API, claims=claims, record=record)
+
+
+def _gone(record: ClusterRecord, why: str) -> Standing:
     return Standing(
-        cluster=record.cluster, stands=Stands.KNOWN, claims=claims, record=record
+        cluster=record.cluster, stands=Stands.DELETED, record=record, message=why
     )
 
 
-def fresh(claims: ClusterClaims) -> ClusterRecord:
-    """The record of a cluster that Git does not know yet."""
-    entry = claims.view.entry
-    return ClusterRecord(
-        cluster=entry.name,
-        cluster_id=entry.cluster_id,
-        inventory=entry.inventory,
-        ca_bundle=certificates(entry.ca_bundle),
-        trust=entry.trust,
-    )
+def _provisioning(entry: ClusterEntry) -> Standing:
+    message = f"inventory {entry.inventory} is still making it"
+    return _skip(entry.name, Code.CLUSTER_PROVISIONING, message, Exit.DONE)
 
 
-def _refreshed(claims: ClusterClaims, record: ClusterRecord) -> ClusterRecord:
-    entry = claims.view.entry
-    return vouched(entry, replace(record, inventory=entry.inventory))
-
-
-def vouched(entry: ClusterEntry, record: ClusterRecord) -> ClusterRecord:
-    """The record with what vouches for the cluster's API server now; that is accepted no more."""
-    bundle = certificates(entry.ca_bundle)
-    if not bundle and not entry.trust:
-        return record
-    now = {*fingerprints(bundle), *entry.trust}
-    return replace(
-        record,
-        ca_bundle=bundle or record.ca_bundle,
-        trust=entry.trust,
-        accept=tuple(each for each in record.accept if each not in now),
-    )
-
-
-def _absent(world: World, name: str, record: ClusterRecord | None) -> Standing:
-    inventory = record.inventory if record is not None else ""
-    failed = {each.inventory: each.reason for each in world.inputs.failures}
-    if inventory in failed:
-        message = f"inventory {inventory}: {failed[inventory].message}"
-        return _skip(name, Code.INVENTORY_UNREADABLE, message, Exit.INCOMPLETE)
-    if record is not None and record.deleted:
-        return Standing(cluster=name, stands=Stands.DELETED, claims=None, record=record)
+def _recreated(entry: ClusterEntry, record: ClusterRecord) -> Standing:
+    found = id_of(entry)
+    known = record.known_uid if entry.cluster_id else record.inventory_id
     message = (
-        "the cluster is gone from its inventory, which is no proof that it was deleted: "
-        "nothing is removed"
+        f"the cluster has another id ({found}, was {known or record.cluster_id}): it was "
+        f"recreated or swapped; run `wharfinger accept-cluster {entry.name} {found}` when that "
+        "is right"
     )
-    return _skip(name, Code.CLUSTER_VANISHED, message, Exit.INCOMPLETE)
+    return _skip(entry.name, Code.CLUSTER_RECREATED, message, Exit.BLOCKED)
+
+
+def _unknown(name: str, unknown: object) -> Standing:
+    if not isinstance(unknown, Unknown):
+        raise AssertionError("the objects of a cluster without any id are unknown")
+    means = Exit.BLOCKED if unknown.why is Why.OTHER_CA else Exit.INCOMPLETE
+    return _skip(name, _CODES[unknown.why], unknown.message, means)
 
 
 def _skip(name: str, code: Code, message: str, code_of_exit: Exit) -> Standing:
     return Standing(
         cluster=name,
         stands=Stands.SKIPPED,
-        claims=None,
-        record=None,
         code=code,
         message=message,
         exit=code_of_exit,

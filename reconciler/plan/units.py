@@ -9,7 +9,7 @@ from reconciler.codes import Code
 from reconciler.ledger_file import Key
 from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import ClusterObjects
-from reconciler.model.plans import Op
+from reconciler.model.plans import Op, State
 from reconciler.model.repository import FileWrite
 from reconciler.model.units import UnitAddresses, UnitId
 from reconciler.names import cluster_path
@@ -59,6 +59,10 @@ def plan_units(
                 _skip(world, standing, remover, out)
             case Stands.DELETED:
                 _remove_cluster(world, standing, remover)
+            case Stands.API:
+                _say(standing, out)
+                walk = _Walk(world, standing, (writer, remover, chooser))
+                wants.extend(walk.api())
             case Stands.KNOWN:
                 walk = _Walk(world, standing, (writer, remover, chooser))
                 wants.extend(walk.wants())
@@ -70,18 +74,28 @@ def _skip(world: World, standing: Standing, remover: Remover, out: Decisions) ->
     for leaving in sorted(world.units_of(standing.cluster)):
         if world.leaves(leaving):
             remover.depart(leaving)
+    _say(standing, out)
+
+
+def _say(standing: Standing, out: Decisions) -> None:
+    """Why not all of a cluster is followed; whoever waits with it is told, too."""
     unit = UnitId(cluster=standing.cluster)
-    out.say([row(Op.SKIP, unit, NOWHERE, standing.code, standing.message)])
+    out.say([row(standing.op, unit, NOWHERE, standing.code, standing.message)])
     out.exits.append(standing.exit)
+    waiting = standing.waiting.claims if standing.waiting is not None else ()
+    for claim in waiting:
+        out.state(claim.unit, State.PENDING, f"{standing.code}: {standing.message}")
 
 
 def _remove_cluster(world: World, standing: Standing, remover: Remover) -> None:
     """Remove all units of a deleted cluster; its file goes with the last of them."""
+    why = standing.message
     for unit in sorted(world.units_of(standing.cluster)):
         if world.gives(unit):
             remover.depart(unit)
         else:
-            remover.remove(Removal(unit=unit, code=Code.CLUSTER_DELETED))
+            removal = Removal(unit=unit, code=Code.CLUSTER_DELETED, detail=why)
+            remover.remove(removal)
     path = cluster_path(standing.cluster)
     if standing.record is None or world.data(path) is None:
         return
@@ -117,10 +131,16 @@ class _Walk:
             want = self._one(unit, claimed.get(unit))
             if want is not None:
                 found.append(want)
-        want = self._api(api)
-        if want is not None:
-            found.append(want)
-        return found
+        return [*found, *self.api()]
+
+    def api(self) -> list[_Want]:
+        """The API route alone, and what else is said of the cluster as a whole."""
+        unit = UnitId(cluster=self._record.cluster)
+        for message in self._claims.view.entry.against:
+            note = row(Op.SKIP, unit, NOWHERE, Code.DUPLICATE_CLUSTER, message)
+            self._writer.note([note])
+        want = self._api(unit)
+        return [want] if want is not None else []
 
     def _one(self, unit: UnitId, claim: Claim | None) -> _Want | None:
         if unit in self._world.frozen:
@@ -277,11 +297,14 @@ def _grant(world: World, wants: list[_Want], writer: Writer, remover: Remover) -
             writer.leave(unit, at)
             writer.follow(unit, want.follow)
             continue
-        granted = writer.decide(_candidate(want, outcome, world, left))
+        candidate = _candidate(want, outcome, world, left)
+        granted = writer.decide(candidate)
         if left.intersection(each.entry.gateway for each in world.gives(unit)):
             writer.unsettled(unit)  # that deletion is guarded and may have to wait
-        if want.record is not None and (not granted or _is_new(world, want.record)):
-            remover.keep_record(want.record)
+        if want.record is not None:
+            noted = granted and candidate.extra and not _is_new(world, want.record)
+            if not noted:
+                remover.keep_record(want.record)
 
 
 def _not_delayed(world: World, wants: list[_Want], writer: Writer) -> list[_Want]:
@@ -305,8 +328,9 @@ def _not_delayed(world: World, wants: list[_Want], writer: Writer) -> list[_Want
 
 def _is_new(world: World, record: ClusterRecord) -> bool:
     """Under review the record of a new cluster does not wait for its API's request."""
-    known = world.data(cluster_path(record.cluster)) is not None
-    return under_review(world.inputs.settings) and not known
+    before = world.records.get(record.cluster)
+    is_known = before is not None and before.cluster_id
+    return under_review(world.inputs.settings) and not is_known
 
 
 def _unsupported(wants: list[_Want], writer: Writer) -> dict[UnitId, Rejection]:
@@ -350,8 +374,10 @@ def _candidate(
             each for each in placed.placements if each.gateway == want.asking.gateway
         )
         record = with_api(want.record, want.api, active, world.inputs.settings)
-        path = cluster_path(record.cluster)
-        extra = (FileWrite(path=path, data=format_record(record)),)
+        before = world.records.get(record.cluster)
+        if before is None or before.api != record.api:
+            path = cluster_path(record.cluster)
+            extra = (FileWrite(path=path, data=format_record(record)),)
     return Candidate(
         wanted=want.wanted,
         placed=placed,

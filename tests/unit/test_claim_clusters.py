@@ -30,13 +30,15 @@ def api(*servers: tuple[str, int], head=None, under=None, names=None):
     return claim(seen, under or settings(), head or {}, NOW).api
 
 
-def test_nothing_follows_from_unknown() -> None:
+def test_nothing_but_the_api_follows_from_unknown() -> None:
     seen = replace(
         view(api_servers=[("10.1.1.1", 6443)]),
         objects=Unknown(why=Why.TIMEOUT, message="too slow"),
     )
     head = {ORDERS: granted().addresses}
-    assert claim(seen, settings(), head, NOW) == ClusterClaims(view=seen)
+    found = claim(seen, settings(), head, NOW)
+    assert found == ClusterClaims(view=seen, api=api(("10.1.1.1", 6443)))
+    assert found.api is not None
 
 
 def test_claims_are_sorted_and_carry_their_source() -> None:

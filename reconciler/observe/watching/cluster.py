@@ -30,7 +30,7 @@ from reconciler.observe.watching.together import first_failure, resolve
 from reconciler.observe.watching.world import Told, World
 
 SESSION = "session"
-NOT_YET = Unknown(why=Why.INCOMPLETE, message="not listed yet")
+NOT_YET = Unknown(why=Why.NOT_YET, message="not listed yet")
 
 
 class _Anew(Exception):

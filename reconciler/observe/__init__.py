@@ -14,7 +14,7 @@ from reconciler.model.clusters import (
     Unknown,
 )
 from reconciler.model.pins import NO_PINS, Pins
-from reconciler.observe.distinct import distinct
+from reconciler.observe.distinct import distinct, settled
 from reconciler.observe.folders import read_directory
 from reconciler.observe.inventories import reader
 from reconciler.observe.servers import read_servers
@@ -42,7 +42,7 @@ async def observe(
             views.extend(result)
     kept = [view for view in views if only is None or view.entry.name in only]
     return Snapshot(
-        clusters=tuple(sorted(distinct(kept), key=lambda view: view.entry.name)),
+        clusters=tuple(sorted(distinct(kept, pins), key=lambda view: view.entry.name)),
         failures=tuple(failures),
     )
 
@@ -55,5 +55,6 @@ async def _inventory(
     found = await reader(inventory).read()
     if isinstance(found, Unknown):
         return found
-    wanted = [each for each in found if only is None or each.entry.name in only]
+    one = settled(found, pins)
+    wanted = [each for each in one if only is None or each.entry.name in only]
     return await read_servers(wanted, settings, pins)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.codes import Code
+from reconciler.errors import Exit
 from reconciler.ledger_file import Key
 from reconciler.model.claims import ApiClaim, Claim, ClusterClaims, Rejection, Wanted
 from reconciler.model.clusters import ClusterObjects
@@ -54,6 +55,7 @@ def plan_units(
     chooser = Chooser(world)
     wants: list[_Want] = []
     for standing in stand:
+        _warn(standing, out)
         match standing.stands:
             case Stands.SKIPPED:
                 _skip(world, standing, remover, out)
@@ -75,6 +77,15 @@ def _skip(world: World, standing: Standing, remover: Remover, out: Decisions) ->
         if world.leaves(leaving):
             remover.depart(leaving)
     _say(standing, out)
+
+
+def _warn(standing: Standing, out: Decisions) -> None:
+    """Who else has the cluster's name and is not believed."""
+    claims = standing.claims
+    for message in claims.view.entry.against if claims is not None else ():
+        unit = UnitId(cluster=standing.cluster)
+        out.say([row(Op.SKIP, unit, NOWHERE, Code.DUPLICATE_CLUSTER, message)])
+        out.exits.append(Exit.INCOMPLETE)
 
 
 def _say(standing: Standing, out: Decisions) -> None:
@@ -136,9 +147,6 @@ class _Walk:
     def api(self) -> list[_Want]:
         """The API route alone, and what else is said of the cluster as a whole."""
         unit = UnitId(cluster=self._record.cluster)
-        for message in self._claims.view.entry.against:
-            note = row(Op.SKIP, unit, NOWHERE, Code.DUPLICATE_CLUSTER, message)
-            self._writer.note([note])
         want = self._api(unit)
         return [want] if want is not None else []
 

@@ -6,10 +6,17 @@ Steady state costs no LIST: what happens comes by watches, which go on where the
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 
-from reconciler.model.clusters import ClusterView, InventoryFailure, Snapshot
+from reconciler.model.clusters import (
+    ClusterEntry,
+    ClusterView,
+    InventoryFailure,
+    Snapshot,
+    Unknown,
+)
 from reconciler.model.pins import Pins
 from reconciler.model.updates import Update
 from reconciler.observe.distinct import distinct
@@ -49,7 +56,8 @@ class Watcher:
         self._watches = [self._watch(each, only) for each in settings.inventories]
         self._views: dict[str, ClusterView] | None = None
         self._seen: tuple[ClusterView, ...] = ()
-        self._doubled: frozenset[str] = frozenset()
+        self._several: frozenset[str] = frozenset()  # names of more than one entry
+        self._judged: dict[str, _Judged] = {}
 
     def _watch(
         self, inventory: Inventory, only: frozenset[str] | None
@@ -101,9 +109,12 @@ class Watcher:
         """All clusters as they are known now."""
         views = tuple(view for each in self._watches for view in each.views())
         if self._views is None or not _same(views, self._seen):
-            found = sorted(distinct(views), key=lambda view: view.entry.name)
+            made = distinct(views, self._world.pins)
+            found = sorted(made, key=lambda view: view.entry.name)
             self._views = {view.entry.name: view for view in found}
             self._seen = views
+            names = Counter(view.entry.name for view in views)
+            self._several = frozenset(n for n, count in names.items() if count > 1)
         failures = tuple(
             InventoryFailure(inventory=each.inventory.name, reason=each.failure)
             for each in self._watches
@@ -117,8 +128,12 @@ class Watcher:
         return (self._views or {}).get(cluster)
 
     def untold(self, cluster: str) -> bool:
-        """Whether changes of a cluster, which are seen already, are still to be told."""
-        return self._world.updates.untold(cluster)
+        """Whether changes of a cluster, which are seen already, are still to be told.
+
+        What several watches tell of one name never fits together: then always.
+        """
+        self.snapshot()
+        return cluster in self._several or self._world.updates.untold(cluster)
 
     def pinned(self, pins: Pins) -> None:
         """Git knows this of clusters now: those that were refused for it are tried again."""
@@ -126,6 +141,9 @@ class Watcher:
         for each in self._watches:
             if isinstance(each, InventoryWatch):
                 each.pinned(before)
+        if self._judged:
+            self._views = None
+            self._moved()
 
     async def look_again(self, clusters: Collection[str]) -> None:
         """List these clusters anew; afterwards `view` is what the lists said, or why not."""
@@ -133,21 +151,27 @@ class Watcher:
         await asyncio.gather(*(each.look_again(names) for each in self._watches))
 
     def _moved(self) -> None:
-        """Names or ids changed: those that are claimed twice may be others now."""
+        """Names, ids or what Git knows changed: of what is claimed twice others may be believed now."""
         asyncio.get_running_loop().call_soon(self._compare)
 
     def _compare(self) -> None:
-        believed = {
-            view.entry.name: view for each in self._watches for view in each.views()
-        }
-        doubled = frozenset(
-            view.entry.name
+        raw = {id(view) for each in self._watches for view in each.views()}
+        judged = {
+            view.entry.name: (
+                view.entry,
+                view.objects if isinstance(view.objects, Unknown) else None,
+            )
             for view in self.snapshot().clusters
-            if view.objects is not believed[view.entry.name].objects
-        )
-        for name in doubled ^ self._doubled:
-            self._world.updates.whole(name)
-        self._doubled = doubled
+            if id(view) not in raw
+        }
+        for name in judged.keys() | self._judged.keys():
+            if judged.get(name) != self._judged.get(name):
+                self._world.updates.whole(name)
+        self._judged = judged
+
+
+_Judged = tuple[ClusterEntry, Unknown | None]
+"""What became of a name that is claimed twice, or whose id is: an entry, and why it is unknown."""
 
 
 def _same(one: tuple[ClusterView, ...], other: tuple[ClusterView, ...]) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from reconciler.model.clusters import ClusterView, Unknown, Why
+from reconciler.model.clusters import ClusterView, Unknown
 from reconciler.model.pins import Pins
+from reconciler.observe.distinct import settled
 from reconciler.observe.inventories import Found, Member, Server
 from reconciler.observe.watching.cluster import ClusterWatch
 from reconciler.observe.watching.world import Told, World
@@ -28,6 +28,7 @@ class Members:
         self._only = only
         self._watches: dict[str, tuple[ClusterWatch, asyncio.Task[None]]] = {}
         self._refused: dict[str, ClusterView] = {}
+        self._found: tuple[Member, ...] = ()  # while several of it have one name
 
     def views(self) -> Iterator[ClusterView]:
         """What is known of each cluster; nothing while the file cannot be read."""
@@ -46,6 +47,8 @@ class Members:
         for name, (watch, _) in self._watches.items():
             if watch.is_stranger and pins.get(name) != before.get(name):
                 watch.try_again()
+        if self._found and self.failure is None:
+            self._compare(self._found)
 
     def take(self, found: Found) -> None:
         if isinstance(found, Unknown):
@@ -65,9 +68,11 @@ class Members:
             self._world.updates.whole(name)
 
     def _compare(self, found: tuple[Member, ...]) -> None:
+        names = {each.entry.name for each in found}
+        self._found = found if len(names) < len(found) else ()
         wanted = {
             each.entry.name: each
-            for each in _distinct(found)
+            for each in settled(found, self._world.pins)
             if self._only is None or each.entry.name in self._only
         }
         for name in [each for each in self._watches if each not in wanted]:
@@ -140,17 +145,3 @@ class Members:
 
 def _nobody(name: str) -> None:
     """Nobody can help the cluster of this name to other credentials."""
-
-
-def _distinct(
-    found: tuple[Member, ...],
-) -> Iterator[Member]:
-    """Contexts that have one name are refused, all of them: which one is meant nobody knows."""
-    names = Counter(each.entry.name for each in found)
-    for each in found:
-        if names[each.entry.name] > 1:
-            message = f"several inventory entries are called {each.entry.name}"
-            unknown = Unknown(why=Why.DUPLICATE, message=message)
-            yield ClusterView(entry=each.entry, objects=unknown)
-        else:
-            yield each

@@ -259,9 +259,15 @@ def record_changes(subject: Subject, review: Review) -> Iterator[Finding]:
             at = line_of(new, b"id:") if new is not None else (1, 1)
             hint = "accept it in a change of its own first: `wharfinger accept-cluster`"
             yield finding(Code.RECORD_CHANGED, path, what, at, hint)
-        elif replace(after, accept=()) != replace(before, accept=()) and not written:
+        elif not (written or _is_peoples(before, after)):
             what = f"changes in {_field(before, after)}, and no commit of ours did that"
             yield finding(Code.RECORD_CHANGED, path, what)
+
+
+def _is_peoples(before: ClusterRecord, after: ClusterRecord) -> bool:
+    """Whether all that changes is people's: whom they accept, and that the cluster is gone."""
+    gone = before.deleted or after.deleted
+    return replace(after, accept=()) == replace(before, accept=(), deleted=gone)
 
 
 def _gone(path: str, new: File | None, before: ClusterRecord) -> Iterator[Finding]:
@@ -281,6 +287,8 @@ def _field(before: ClusterRecord, after: ClusterRecord) -> str:
     fields = (
         ("id", before.cluster_id, after.cluster_id),
         ("inventory", before.inventory, after.inventory),
+        ("inventoryId", before.inventory_id, after.inventory_id),
+        ("uid", before.uid, after.uid),
         ("previousIds", before.previous_ids, after.previous_ids),
         ("api", before.api, after.api),
         ("caBundle", before.ca_bundle, after.ca_bundle),

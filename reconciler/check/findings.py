@@ -72,7 +72,7 @@ HELP: Mapping[Code, str] = {
     Code.REUSED_SINCE: "keep the ledger file as the branch has it; the returning unit gets a port of its own from the next pass",
     Code.TOMBSTONE_CHANGED: _BACK,
     Code.QUARANTINED: "wait until the quarantine of the tombstone is over",
-    Code.RECORD_CHANGED: "only `accept` in it is people's; the rest is written by a pass",
+    Code.RECORD_CHANGED: "only `accept` and `deleted: true` in it are people's; the rest is written by a pass",
     Code.PIPELINE_CHANGED: "put what runs in CI into a change of its own, for reviewers of their own",
     Code.REVIEW_CHANGED: "put what decides how changes are shown and who reviews them into a change of its own",
     Code.PORT_NOT_ALLOCATABLE: "let a pass choose the port, or ask for another one with request-port",

@@ -33,7 +33,7 @@ def _record(path: str, name: str, file: File) -> Iterator[Finding]:
     if not path.endswith(".yaml") or not is_cluster_name(name):
         yield finding(Code.RECORD_INVALID, path, "names no cluster")
     elif parse_record(name, file.data) is None:
-        what = f"is no record of cluster {name}: cluster and id are needed"
+        what = f"is no record of cluster {name}: cluster and id (or accept) are needed"
         yield finding(Code.RECORD_INVALID, path, what)
 
 

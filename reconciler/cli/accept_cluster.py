@@ -1,16 +1,16 @@
-"""`wharfinger accept-cluster`: a recreated cluster becomes the successor of the old one."""
+"""`wharfinger accept-cluster`: people's word on a cluster: take it, let it succeed, it is gone."""
 
 from __future__ import annotations
 
 import click
 
 from reconciler import yamlio
-from reconciler.cli.options import Target, repository_options
+from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author, commit
 from reconciler.errors import Usage
 from reconciler.model.repository import FileWrite, Head
 from reconciler.names import cluster_path, is_cluster_name
-from reconciler.plan.records import parse_record
+from reconciler.plan.records import ClusterRecord, format_record, parse_record
 from reconciler.printable import one_line
 from reconciler.trust import is_voucher, is_well_formed
 
@@ -19,17 +19,24 @@ _LONGEST = 253  # of a cluster's id
 
 @click.command("accept-cluster")
 @click.argument("cluster")
-@click.argument("cluster_id", metavar="ID")
+@click.argument("cluster_id", metavar="[ID]", required=False)
 @repository_options
-def command(cluster: str, cluster_id: str, target: Target) -> None:
-    """Accept ID as the successor of CLUSTER: its ports and holds stay.
+@option(
+    "--gone",
+    is_flag=True,
+    help="CLUSTER, which no inventory names any more, was deleted: remove what it has.",
+)
+def command(cluster: str, cluster_id: str | None, target: Target, gone: bool) -> None:
+    """Accept ID as CLUSTER: a new one is served, a successor gets its ports and holds.
 
     With sha256:FINGERPRINT or host:NAME in the place of ID it is the CA, or the server without
     one, that is accepted. The same as adding ID to `accept:` in clusters/CLUSTER.yaml by hand.
     """
     if not is_cluster_name(cluster):
         raise Usage(f"{cluster[:80]!r} is no cluster's name")
-    if not cluster_id.isprintable() or not 0 < len(cluster_id) <= _LONGEST:
+    if gone == (cluster_id is not None):
+        raise Usage("say either the ID to accept, or --gone")
+    if cluster_id is not None and not _is_id(cluster_id):
         raise Usage(f"{one_line(cluster_id, 80)!r} is no cluster's id")
     if is_voucher(cluster_id) and not is_well_formed(cluster_id):
         what = f"{one_line(cluster_id, 80)!r} is no fingerprint and no host"
@@ -39,31 +46,72 @@ def command(cluster: str, cluster_id: str, target: Target) -> None:
 
     def writes(head: Head) -> tuple[FileWrite, ...]:
         file = head.files.get(path)
-        data = accepted(cluster, cluster_id, file.data if file is not None else b"")
+        before = file.data if file is not None else b""
+        data = (
+            marked_gone(cluster, before)
+            if cluster_id is None
+            else accepted(cluster, cluster_id, before)
+        )
         return () if data is None else (FileWrite(path=path, data=data),)
 
-    made = commit(
-        target.open_side(author()),
-        f"Accept {cluster_id[:80]} as cluster {cluster}",
-        writes,
-    )
+    what = cluster_id if cluster_id is not None else "that it is gone"
+    subject = f"Accept {what[:80]} as cluster {cluster}"
+    if cluster_id is None:
+        subject = f"Say that cluster {cluster} is gone"
+    made = commit(target.open_side(author()), subject, writes)
     if made is None:
-        click.echo(f"{cluster_id} is accepted already")
+        click.echo(f"{what} is accepted already")
+        return
+    if cluster_id is None:
+        click.echo(f"{cluster} is gone {made}")
+        click.echo("the next pass removes what it has, within the budget of deletions")
         return
     click.echo(f"accepted {cluster_id} as {cluster} {made}")
     click.echo("the next pass takes it over")
 
 
+def _is_id(text: str) -> bool:
+    return text.isprintable() and 0 < len(text) <= _LONGEST
+
+
 def accepted(cluster: str, cluster_id: str, data: bytes) -> bytes | None:
-    """The cluster's file with the id in `accept`, all else kept; `None` when it is there."""
+    """The cluster's file with the id in `accept`, all else kept; `None` when it is there.
+
+    Without `data` it is the file of a cluster that no pass has taken yet. Raises Usage.
+    """
+    if not data:
+        new = ClusterRecord(
+            cluster=cluster, cluster_id="", inventory="", accept=(cluster_id,)
+        )
+        return format_record(new)
+    record = _record(cluster, data)
+    if cluster_id in (record.cluster_id, record.uid, *record.accept):
+        return None
+    (document,) = yamlio.edit(data)
+    document["accept"] = [*record.accept, cluster_id]
+    return yamlio.edited([document], data)
+
+
+def marked_gone(cluster: str, data: bytes) -> bytes | None:
+    """The cluster's file with `deleted: true`, all else kept; `None` when it says so. Raises Usage."""
+    record = _record(cluster, data)
+    if not record.cluster_id:
+        raise Usage(
+            f"no pass has taken {cluster} yet: there is nothing to remove",
+            hint=f"take {cluster_path(cluster)} back when it shall not be accepted any more",
+        )
+    if record.deleted:
+        return None
+    (document,) = yamlio.edit(data)
+    document["deleted"] = True
+    return yamlio.edited([document], data)
+
+
+def _record(cluster: str, data: bytes) -> ClusterRecord:
     record = parse_record(cluster, data)
     if record is None:
         raise Usage(
             f"there is no readable {cluster_path(cluster)}",
             hint="`wharfinger get clusters` lists them",
         )
-    if cluster_id in (record.cluster_id, *record.accept):
-        return None
-    (document,) = yamlio.edit(data)
-    document["accept"] = [*record.accept, cluster_id]
-    return yamlio.edited([document], data)
+    return record

@@ -34,7 +34,7 @@ from reconciler.model.clusters import (
     Why,
 )
 from reconciler.model.pins import NO_PINS, Pin, Pins
-from reconciler.observe.inventories import Member
+from reconciler.observe.inventories.found import Member
 
 _NOTHING = Unknown(why=Why.DUPLICATE, message="")
 
@@ -50,15 +50,18 @@ def distinct(views: Sequence[ClusterView], pins: Pins = NO_PINS) -> list[Cluster
     }
     ids: dict[str, list[str]] = {}
     for view in found.values():
-        if view.entry.cluster_id:
-            ids.setdefault(view.entry.cluster_id, []).append(view.entry.name)
-    for cluster_id, claiming in ids.items():
-        if len(claiming) > 1:
-            owner = _owner(cluster_id, claiming, pins)
-            for name in claiming:
-                if name != owner:
-                    found[name] = _impostor(found[name], owner, pins.get(name))
-    return list(found.values())
+        ids.setdefault(view.entry.cluster_id, []).append(view.entry.name)
+    owners = {
+        cluster_id: _owner(cluster_id, claiming, pins)
+        for cluster_id, claiming in ids.items()
+        if cluster_id and len(claiming) > 1
+    }
+    return [
+        _impostor(view, owners[view.entry.cluster_id], pins.get(name))
+        if owners.get(view.entry.cluster_id, name) != name
+        else view
+        for name, view in found.items()
+    ]
 
 
 def _owner(cluster_id: str, names: Iterable[str], pins: Pins) -> str:

@@ -53,14 +53,14 @@ _FETCH = (
     "--no-recurse-submodules",
 )
 # Objects of passes that did not push go after some hours: no pass takes so long. A bitmap
-# would make packing fail where files are missing. Large packs stay, so that packing costs what
-# came lately and not what there is.
+# would make packing fail where files are missing.
 _LOOSE, _PACKS = 3000, 30
+# Large packs stay, so that packing costs what came lately and not what there is.
+_LARGE = "gc.bigPackThreshold=64m"
 _TIDY_AGAIN = 3600.0  # seconds until packing is tried again after it failed
 _TIDY = (
     ("gc.auto", str(_LOOSE)),
     ("gc.autoPackLimit", str(_PACKS)),
-    ("gc.bigPackThreshold", "64m"),
     ("gc.pruneExpire", "3.hours.ago"),
     ("repack.writeBitmaps", "false"),
 )
@@ -231,7 +231,10 @@ class Git:
         """Pack loose objects when there are many; failing changes nothing but speed."""
         now = time.monotonic()
         if now >= self._tidy_at and is_untidy(self._folder, _LOOSE, _PACKS):
-            ended = self._run(["gc", "--auto", "--quiet"], self._limits(lock))
+            args = ["gc", "--auto", "--quiet"]
+            if not is_filtered(self._folder):  # there git packs what is kept once more
+                args = ["-c", _LARGE, *args]
+            ended = self._run(args, self._limits(lock))
             self._tidy_at = now + _TIDY_AGAIN if ended.code != 0 else 0.0
 
     def said(self, ended: Ended) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "get": "List routes, ports, hosts, clusters, holds or gateways.",
     "history": "Tell what happened to a unit, a port or a gateway.",
     "hold": "Hold a unit, a cluster or all as they are in Git.",
+    "import": "Adopt ports that are served already into the ledger.",
     "init": "Start an ingress repository.",
     "kubeconfig": "Print a kubeconfig for a cluster behind the gateway.",
     "plan": "Show what a pass would commit; change nothing.",

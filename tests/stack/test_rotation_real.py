@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from reconciler import kubeplugin
+from reconciler import kubeconfig, kubeplugin
 from reconciler.model.clusters import ClusterObjects
+from reconciler.observe.inventories import hub
 from reconciler.observe.watching import Outside, Pace, Watcher
 from tests import builders, documents
 from tests.plugins import V1, Plugins
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.stack
 
 ROLE = Path(__file__).parents[2] / "manifests" / "rbac-workload.yaml"
 SPACE = "wharfinger"
-PACE = Pace(watch=(3.0, 4.0), steady=1.0, relist=2.0, backoff=0.1, backoff_longest=0.5, inventory=0.2)  # fmt: skip
+PACE = Pace(watch=(3.0, 4.0), steady=1.0, relist=2.0, backoff=0.1, backoff_longest=0.5, inventory=0.2, tend=1.0)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +87,11 @@ async def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
 
 
 @asynccontextmanager
-async def watching(file: Path, **allow: object) -> AsyncIterator[Watcher]:
-    inventory = {"name": "kube", "kubeconfig": {"path": str(file)}, "allow": allow}
+async def watching(
+    file: Path, *, source: Document | None = None, **allow: object
+) -> AsyncIterator[Watcher]:
+    named = source or {"kubeconfig": {"path": str(file)}}
+    inventory = {"name": "kube", "allow": allow, **named}
     settings = builders.settings(inventories=[inventory])
     outside = Outside(chance=random.Random(3))
     watcher = Watcher(settings, pace=PACE, outside=outside)
@@ -102,7 +107,7 @@ async def watching(file: Path, **allow: object) -> AsyncIterator[Watcher]:
 async def goes_on(watcher: Watcher, cluster: Cluster, name: str) -> None:
     """All watches are opened anew, more than once, and what happens still comes; nothing is listed."""
     counts = watcher.counts
-    began = counts.traffic.requests["watch"]
+    began, listed = counts.traffic.requests["watch"], counts.traffic.requests["list"]
     await until(lambda: counts.traffic.requests["watch"] >= began + 10)
     made: Any = documents.virtual_service(name, {name: 1}, None, SPACE)
     await beside(lambda: cluster.api.apply(made))
@@ -114,7 +119,7 @@ async def goes_on(watcher: Watcher, cluster: Cluster, name: str) -> None:
         return any(each.name == name for each in objects.virtual_services)
 
     await until(there)
-    assert counts.traffic.requests["list"] == 5
+    assert counts.traffic.requests["list"] == listed
     assert counts.restarts == 0
     ref = Ref("networking.istio.io/v1", "VirtualService", name, SPACE)
     await beside(lambda: cluster.api.delete(ref))
@@ -211,6 +216,90 @@ def test_a_plugin_whose_answer_is_refused_before_its_end(
             await goes_on(watcher, cluster, "refused")
 
     on(use)
+
+
+def argocd_secret(cluster: Cluster, access: Access) -> Document:
+    """The cluster as Argo CD knows it, with this token."""
+    config = json.dumps(
+        {
+            "bearerToken": access.token,
+            "tlsClientConfig": {"caData": encoded(cluster.ca)},
+        }
+    )
+    data = {"name": "rotated", "server": access.server, "config": config}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "cluster-rotated",
+            "namespace": cluster.namespace("argocd"),
+            "labels": {"argocd.argoproj.io/secret-type": "cluster"},
+        },
+        "data": {key: encoded(text) for key, text in data.items()},
+    }
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_a_secret_of_a_hub_that_is_written_anew_and_a_hub_with_another_token(
+    cluster: Cluster,
+    accounts: Accounts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (old, first), (_, second) = accounts.new(), accounts.new()
+    cluster.api.apply(argocd_secret(cluster, first))
+    # The hub is seen as a pod sees it: its token is a file that a kubelet writes anew.
+    pod = tmp_path / "serviceaccount"
+    pod.mkdir()
+    (pod / "ca.crt").write_text(cluster.ca)
+    hubs = [cluster.service_account(name, "argocd") for name in ("hub-1", "hub-2")]
+    cluster.api.apply(reads_secrets("hub-1", "hub-2"))
+    (pod / "token").write_text(hubs[0].token)
+    monkeypatch.setattr(hub, "in_cluster", lambda: kubeconfig.in_cluster(pod))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", cluster.host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(cluster.port))
+
+    async def use() -> None:
+        async with watching(tmp_path, source={"argocd": {}}) as watcher:
+            assert token_of(watcher) == first.token
+            await beside(lambda: cluster.api.apply(argocd_secret(cluster, second)))
+            await until(lambda: token_of(watcher) == second.token)
+            await beside(lambda: accounts.end(old))
+            (pod / "token").write_text(hubs[1].token)
+            ref = Ref("v1", "ServiceAccount", "hub-1", "argocd")
+            await asyncio.sleep(2 * PACE.tend)
+            await beside(lambda: cluster.api.delete(ref))
+            await goes_on(watcher, cluster, "secret")
+            # The hub, too, is still heard, as the other account.
+            third = (await beside(accounts.new))[1]
+            await beside(lambda: cluster.api.apply(argocd_secret(cluster, third)))
+            await until(lambda: token_of(watcher) == third.token)
+            assert watcher.snapshot().failures == ()
+
+    on(use)
+
+
+def reads_secrets(*names: str) -> list[Document]:
+    """A role for these accounts of `argocd`."""
+    metadata = {"name": "hub", "namespace": "argocd"}
+    rbac, group = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+    verbs = ["get", "list", "watch"]
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}
+    role = {"apiVersion": rbac, "kind": "Role", "metadata": metadata, "rules": [rule]}
+    binding = {
+        "apiVersion": rbac,
+        "kind": "RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": group, "kind": "Role", "name": "hub"},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": name, "namespace": "argocd"}
+            for name in names
+        ],
+    }
+    return [role, binding]
 
 
 def access_of(watcher: Watcher) -> Any:

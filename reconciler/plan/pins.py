@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from reconciler.ledger import Touch
@@ -26,6 +27,12 @@ def pin_of(record: ClusterRecord) -> Pin:
     )
 
 
+def _pinned(record: ClusterRecord) -> Pin:
+    """The same; whoever comes after one that its inventory called deleted begins anew."""
+    found = pin_of(record)
+    return replace(found, ca_bundle="", trust=()) if record.deleted else found
+
+
 class KnownPins(Mapping[str, Pin]):
     """Of records that were read."""
 
@@ -33,7 +40,7 @@ class KnownPins(Mapping[str, Pin]):
         self._records = dict(records)
 
     def __getitem__(self, name: str) -> Pin:
-        return pin_of(self._records[name])
+        return _pinned(self._records[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
@@ -58,7 +65,7 @@ class HeadPins(Mapping[str, Pin]):
         if name not in self._known:
             past, touched = self._past
             record = read_record(name, self._files, touched, past.read)
-            self._known[name] = pin_of(record) if record is not None else None
+            self._known[name] = _pinned(record) if record is not None else None
         found = self._known[name]
         if found is None:
             raise KeyError(name)

@@ -156,6 +156,16 @@ def test_pins_are_what_we_wrote_whatever_people_did_to_the_file() -> None:
         assert len(pins) == 1
 
 
+def test_who_comes_after_a_deleted_one_is_no_stranger() -> None:
+    gone = ClusterRecord(
+        cluster="eu1", cluster_id="id", inventory="lab", ca_bundle=pem(1), deleted=True
+    )
+    head, history = facts((format_record(gone), True))
+    for pins in (HeadPins(head, lambda: history), KnownPins({"eu1": gone})):
+        assert pins["eu1"].cluster_id == "id"
+        assert stranger("eu1", access(pem(2)), pins["eu1"]) == ""
+
+
 def test_pins_of_nothing() -> None:
     head = Head(commit=CommitId("h"), files={})
     pins = HeadPins(head, lambda: History(commits=(), read=lambda _: b""))

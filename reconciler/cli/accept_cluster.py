@@ -36,12 +36,8 @@ def command(cluster: str, cluster_id: str | None, target: Target, gone: bool) ->
         raise Usage(f"{cluster[:80]!r} is no cluster's name")
     if gone == (cluster_id is not None):
         raise Usage("say either the ID to accept, or --gone")
-    if cluster_id is not None and not _is_id(cluster_id):
-        raise Usage(f"{one_line(cluster_id, 80)!r} is no cluster's id")
-    if is_voucher(cluster_id) and not is_well_formed(cluster_id):
-        what = f"{one_line(cluster_id, 80)!r} is no fingerprint and no host"
-        hint = "write sha256: and 64 digits in lower case, or host:NAME, as the message has it"
-        raise Usage(what, hint=hint)
+    if cluster_id is not None:
+        _check(cluster_id)
     path = cluster_path(cluster)
 
     def writes(head: Head) -> tuple[FileWrite, ...]:
@@ -70,8 +66,14 @@ def command(cluster: str, cluster_id: str | None, target: Target, gone: bool) ->
     click.echo("the next pass takes it over")
 
 
-def _is_id(text: str) -> bool:
-    return text.isprintable() and 0 < len(text) <= _LONGEST
+def _check(text: str) -> None:
+    """Raises Usage for what can be no id, no fingerprint and no host."""
+    if not text.isprintable() or not 0 < len(text) <= _LONGEST:
+        raise Usage(f"{one_line(text, 80)!r} is no cluster's id")
+    if is_voucher(text) and not is_well_formed(text):
+        what = f"{one_line(text, 80)!r} is no fingerprint and no host"
+        hint = "write sha256: and 64 digits in lower case, or host:NAME, as the message has it"
+        raise Usage(what, hint=hint)
 
 
 def accepted(cluster: str, cluster_id: str, data: bytes) -> bytes | None:

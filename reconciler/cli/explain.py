@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.options import Target, repository_options
+from reconciler.cli import clusters
+from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import parse_unit
 from reconciler.codes import Code
 from reconciler.headers import parse_wish_header
@@ -23,15 +24,20 @@ _HINT = "`wharfinger plan` says why an exposure is not granted"
 
 
 @click.command("explain")
-@click.argument("what", metavar="CODE|UNIT")
+@click.argument("what", metavar="CODE|UNIT|CLUSTER")
 @repository_options
-def command(what: str, target: Target) -> None:
-    """Explain a reason code (WHF123), or tell the story of a unit as Git has it."""
+@option("--live", is_flag=True, help="Of a cluster: ask the inventories, too.")
+def command(what: str, target: Target, live: bool) -> None:
+    """Explain a reason code (WHF123), or tell the story of a unit or a cluster."""
     if what.upper() in set(Code):
         click.echo(page(Code(what.upper())), nl=False)
         return
     unit = parse_unit(what)
     repository = target.open()
+    if unit.is_api:
+        now = datetime.now(UTC)
+        for line in clusters.story(repository, unit.cluster, now, live=live):
+            click.echo(printable(line))
     for line in _story(unit, repository.head(), repository.history()):
         click.echo(printable(line))
 

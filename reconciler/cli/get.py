@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 
 from reconciler.audit.undone import undone
 from reconciler.capacity import Capacity, capacities_at
-from reconciler.cli.options import Target, output_option, repository_options
+from reconciler.cli import clusters
+from reconciler.cli.options import (
+    Target,
+    option,
+    output_option,
+    repository_options,
+)
 from reconciler.cli.output import print_list, print_table
+from reconciler.errors import Usage
 from reconciler.headers import parse_wish_header
 from reconciler.holds import parse_hold
 from reconciler.ledger import read_ledger, touches
 from reconciler.ledger_file import Entry
 from reconciler.model.repository import Head, History
-from reconciler.plan.records import parse_record
+from reconciler.model.units import PortState
 from reconciler.run import settings_at
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
@@ -28,10 +35,16 @@ Table = tuple[Sequence[str], list[Sequence[object]]]
     type=click.Choice(["routes", "ports", "hosts", "clusters", "holds", "gateways"]),
 )
 @repository_options
+@option("--live", is_flag=True, help="Of clusters: ask their inventories, and say why.")
 @output_option
-def command(what: str, target: Target, output: str) -> None:
+def command(what: str, target: Target, output: str, live: bool) -> None:
     """List routes, ports, hosts, clusters, holds or the room of gateways, as Git has them."""
+    if live and what != "clusters":
+        raise Usage("--live is about clusters", hint="`wharfinger get clusters --live`")
     repository = target.open()
+    if what == "clusters":
+        clusters.show(repository, output, live=live)
+        return
     head, history = repository.head(), repository.history()
     if what == "gateways":
         _show_gateways(head, history, output)
@@ -129,6 +142,7 @@ def _ledger(head: Head, history: History, folder: str) -> list[Entry]:
 
 
 def _entries(head: Head, history: History, folder: str, title: str) -> Table:
+    quarantine = settings_at(head).release.quarantine
     rows: list[Sequence[object]] = [
         (
             each.key,
@@ -137,11 +151,19 @@ def _entries(head: Head, history: History, folder: str, title: str) -> Table:
             each.owner.unit if each.owner else "",
             each.owner.route if each.owner else "",
             f"{each.since:%Y-%m-%d %H:%M}",
+            _until(each, quarantine),
             each.next,
         )
         for each in _ledger(head, history, folder)
     ]
-    return (title, "GATEWAY", "STATE", "UNIT", "ROUTE", "SINCE", "NEXT"), rows
+    return (title, "GATEWAY", "STATE", "UNIT", "ROUTE", "SINCE", "UNTIL", "NEXT"), rows
+
+
+def _until(entry: Entry, quarantine: timedelta) -> str:
+    """When others may have what was released."""
+    if entry.state is not PortState.RELEASED:
+        return ""
+    return f"{entry.since + quarantine:%Y-%m-%d %H:%M}"
 
 
 def _ports(head: Head, history: History) -> Table:
@@ -150,22 +172,6 @@ def _ports(head: Head, history: History) -> Table:
 
 def _hosts(head: Head, history: History) -> Table:
     return _entries(head, history, "hosts/", "HOST")
-
-
-def _clusters(head: Head, history: History) -> Table:
-    rows: list[Sequence[object]] = []
-    for path, file in sorted(head.files.items()):
-        if not path.startswith("clusters/"):
-            continue
-        name = path.removeprefix("clusters/").removesuffix(".yaml")
-        record = parse_record(name, file.data)
-        if record is None:
-            rows.append((name, "unreadable", "", "", ""))
-            continue
-        api = f"https://{record.api.host}:{record.api.port}" if record.api else ""
-        mode = record.api.mode if record.api else ""
-        rows.append((name, record.cluster_id, record.inventory, api, mode))
-    return ("CLUSTER", "ID", "INVENTORY", "API", "MODE"), rows
 
 
 def _holds(head: Head, history: History) -> Table:
@@ -193,6 +199,5 @@ _TABLES: dict[str, Callable[[Head, History], Table]] = {
     "routes": _routes,
     "ports": _ports,
     "hosts": _hosts,
-    "clusters": _clusters,
     "holds": _holds,
 }

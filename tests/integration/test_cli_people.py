@@ -52,11 +52,13 @@ def test_tables_are_columns_in_a_pipe_and_markdown_when_asked_for(
     served: Ingress,
 ) -> None:
     lines = served.run("get", "ports").out.splitlines()
-    assert " ".join(lines[0].split()) == "PORT GATEWAY STATE UNIT ROUTE SINCE NEXT"
+    assert (
+        " ".join(lines[0].split()) == "PORT GATEWAY STATE UNIT ROUTE SINCE UNTIL NEXT"
+    )
     assert len(lines) == 2
     assert "\x1b" not in "".join(lines)
     twin = served.run("get", "ports", WHARFINGER_OUTPUT="markdown").out.splitlines()
-    assert twin[0] == "| PORT | GATEWAY | STATE | UNIT | ROUTE | SINCE | NEXT |"
+    assert twin[0] == "| PORT | GATEWAY | STATE | UNIT | ROUTE | SINCE | UNTIL | NEXT |"
 
 
 def test_a_hold_may_end_by_itself_and_freeze_addresses(served: Ingress) -> None:

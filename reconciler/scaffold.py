@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler import yamlio
+from reconciler.settings_inventories import HUBS
 
 NAMESPACE = "platform-ingress"
 GATEWAY = "public"
@@ -69,13 +70,11 @@ def _settings(wishes: Wishes) -> bytes:
         "flux": "{flux: [flux-system/ingress-*]}",
     }
     in_kubernetes = wishes.renderer != "envoy" and wishes.engine != "none"
-    platform = "platform: {context: in-cluster}   # where the gateway and the engine are looked at\n"
-    where = yamlio.scalar(wishes.inventory or "clusters")
-    source = (
-        f"directory: {{path: {where}}}"
-        if wishes.inventory_is_folder or not wishes.inventory
-        else f"kubeconfig: {{path: {where}}}"
+    platform = (
+        "platform: {context: in-cluster}   # where the gateway and the engine are looked at; outside "
+        "of a pod a context of your kubeconfig\n"
     )
+    source = _source(wishes)
     return f"""\
 # yaml-language-server: $schema=./wharfinger.schema.json
 # For editors: `wharfinger schema > wharfinger.schema.json` beside this file.
@@ -98,6 +97,15 @@ tenants:                              # the first entry that matches a cluster's
     endpoints: [10.0.0.0/8]           # where traffic may go: change it to your nodes' networks
     quota: {{routes: 100, perNamespace: 20}}
 """.encode()
+
+
+def _source(wishes: Wishes) -> str:
+    """The inventory: a kind by its name in the settings, a folder, or a kubeconfig."""
+    if wishes.inventory in HUBS:
+        return f"{wishes.inventory}: {{hub: {{context: in-cluster}}}}"
+    where = yamlio.scalar(wishes.inventory or "clusters")
+    is_folder = wishes.inventory_is_folder or not wishes.inventory
+    return f"{'directory' if is_folder else 'kubeconfig'}: {{path: {where}}}"
 
 
 def _folder(wishes: Wishes) -> str:

@@ -7,7 +7,7 @@ Who may push to the ingress repository must not choose where a secret goes.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -215,4 +215,15 @@ _FIELDS = tuple(
     for name in Inventory.model_fields
     if name not in ("name", "names", "allow", "approval")
 )
+
+
+def _is_hub(name: str) -> bool:
+    kinds = get_args(Inventory.model_fields[name].annotation)
+    return any(isinstance(each, type) and issubclass(each, HubSource) for each in kinds)
+
+
 SOURCES = tuple(Inventory.model_fields[name].alias or name for name in _FIELDS)
+HUBS = tuple(
+    Inventory.model_fields[name].alias or name for name in _FIELDS if _is_hub(name)
+)
+"""Sources that are objects of a Kubernetes API, as they are spelled in the settings."""

@@ -16,6 +16,7 @@ from reconciler.printable import printable
 from reconciler.repo import Repository, create_bare
 from reconciler.run import SETTINGS_FILE
 from reconciler.settings_file import parse
+from reconciler.settings_inventories import HUBS
 
 
 @click.command("init")
@@ -42,8 +43,8 @@ from reconciler.settings_file import parse
 @option(
     "--inventory",
     default="",
-    metavar="PATH",
-    help="A directory of clusters, or a kubeconfig.",
+    metavar="PATH|KIND",
+    help="A directory of clusters, a kubeconfig, or a kind: clusterApi, argocd, ...",
 )
 @option(
     "--create",
@@ -63,7 +64,8 @@ def command(target: Target, create: bool, dry_run: bool, **flags: str) -> None:
         branch=target.branch,
         path=target.path,
     )
-    if wishes.inventory and not Path(wishes.inventory).exists():
+    is_kind = wishes.inventory in HUBS
+    if wishes.inventory and not is_kind and not Path(wishes.inventory).exists():
         said = (
             f"note: {wishes.inventory} is not there yet and was taken for a kubeconfig"
         )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingress import Ingress
+from reconciler.settings_inventories import HUBS
+from tests.ingress import Ingress, Near
 
 ARGS = ("init", "--domain", "ingress.example.com")
 GENERATED = "manifests/public/eu1/shop/vs-orders.yaml"
@@ -69,3 +70,13 @@ def test_owners_are_left_out_where_no_forge_would_read_them(used: Ingress) -> No
     assert "ingress/wharfinger.yaml" in used.files()
     assert not [path for path in used.files() if path.endswith("CODEOWNERS")]
     assert attribute(used, "linguist-generated", f"ingress/{GENERATED}") == "set"
+
+
+@pytest.mark.parametrize("kind", HUBS)
+def test_a_kind_of_inventory_can_be_named(tmp_path: Path, kind: str) -> None:
+    done = Near(tmp_path).run(
+        *("init", "--domain", "example.com", "--inventory", kind, "--dry-run")
+    )
+    assert done.code == 0, done.err
+    assert f"    {kind}: {{hub: {{context: in-cluster}}}}" in done.out
+    assert "taken for a kubeconfig" not in done.err

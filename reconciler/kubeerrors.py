@@ -10,16 +10,20 @@ from reconciler.model.clusters import Unknown, Why
 
 
 class KubeError(Unavailable):
-    """A request that gave no usable answer; `status` is the HTTP status, 0 for none."""
+    """A request that gave no usable answer; `status` is the HTTP status, 0 for none.
+
+    `cluster_id` is the UID of the cluster whose objects could not be read, where that was read.
+    """
 
     def __init__(self, what: str, where: str, *, why: Why, status: int = 0) -> None:
         super().__init__(what, where=where)
         self.why = why
         self.status = status
+        self.cluster_id = ""
 
     def unknown(self) -> Unknown:
         """The same as a value."""
-        return Unknown(why=self.why, message=str(self))
+        return Unknown(why=self.why, message=str(self), cluster_id=self.cluster_id)
 
 
 class NotFound(KubeError):

@@ -7,7 +7,7 @@ every fault in it becomes a rejection of that one object.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -79,10 +79,19 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Something that could not be read. Unknown is not empty: nothing may follow from it."""
+    """Something that could not be read. Unknown is not empty: nothing may follow from it.
+
+    `cluster_id` is the UID of a cluster that answered before its objects could not be read.
+    """
 
     why: Why
     message: str
+    cluster_id: str = ""
+
+    def of(self, entry: ClusterEntry) -> ClusterEntry:
+        """The entry of the cluster of which this is unknown, with the id that was read."""
+        found = self.cluster_id or entry.cluster_id
+        return entry if found == entry.cluster_id else replace(entry, cluster_id=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +196,8 @@ class ClusterObjects:
 class ClusterView:
     """A cluster in one pass: its entry and either all of its objects or why not.
 
-    `entry.cluster_id` is filled where the objects are known. `fingerprint` is of the bytes that
+    `entry.cluster_id` is filled where the objects are known, or where it was read before they
+    could not be. `fingerprint` is of the bytes that
     a folder was read from, empty where there were none; equal views may have other ones.
     `access` is how it was read: write-back goes the same way.
     """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,16 @@ async def identity(api: KubeApi) -> str:
     if not found:
         raise KubeError("Namespace kube-system has no uid", api.name, why=Why.NO_ID)
     return found
+
+
+@contextmanager
+def reading(cluster_id: str) -> Iterator[None]:
+    """What fails in here says whose objects could not be read. Raises what is raised in here."""
+    try:
+        yield
+    except KubeError as exc:
+        exc.cluster_id = cluster_id
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

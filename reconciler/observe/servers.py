@@ -29,7 +29,7 @@ from reconciler.model.clusters import (
 )
 from reconciler.model.pins import NO_PINS, Pins
 from reconciler.observe import parse
-from reconciler.observe.discovery import Istio, all_of, identity, served_istio
+from reconciler.observe.discovery import Istio, all_of, identity, reading, served_istio
 from reconciler.observe.inventories.found import Server, unbelieved
 from reconciler.observe.lanes import Lanes
 from reconciler.paging import Spent
@@ -91,7 +91,8 @@ async def _view(server: Server, settings: Settings, shares: Shares) -> ClusterVi
                 cluster_id, objects = await _read(api)
             names = await certificate_names_of(entry, credentials, settings)
     except KubeError as exc:
-        return ClusterView(entry=entry, objects=exc.unknown())
+        unknown = exc.unknown()
+        return ClusterView(entry=unknown.of(entry), objects=unknown)
     except TimeoutError:
         return _late(entry, f"{seconds:g} s")
     known = replace(entry, cluster_id=cluster_id, certificate_names=names)
@@ -128,7 +129,8 @@ async def _read(api: KubeApi) -> tuple[str, ClusterObjects]:
     The id is asked for before and after: behind one address another cluster may answer.
     """
     cluster_id = await identity(api)
-    istio = await served_istio(api)
+    with reading(cluster_id):
+        istio = await served_istio(api)
     spent = Spent()
     services, core, nodes, rules = await all_of(
         api.list(f"{istio.path}/virtualservices", parse.virtual_service, spent=spent),

@@ -35,7 +35,7 @@ from enum import StrEnum
 
 from reconciler.codes import Code
 from reconciler.errors import Exit
-from reconciler.model.claims import ClusterClaims
+from reconciler.model.claims import ApiClaim, ClusterClaims
 from reconciler.model.clusters import ClusterEntry, ClusterState, Unknown, Why
 from reconciler.model.plans import Op
 from reconciler.plan.identity import (
@@ -145,7 +145,9 @@ class _Judge:
         if entry.state is ClusterState.PROVISIONING:
             return _provisioning(entry)
         if isinstance(unknown, Unknown) and (
-            not found or claims.api is None or unknown.why is Why.NOT_YET
+            not found
+            or not isinstance(claims.api, ApiClaim)
+            or unknown.why is Why.NOT_YET
         ):
             return _unknown(name, unknown)
         other = self._named(entry)

@@ -76,7 +76,7 @@ class ClusterWatch:
         """What is known now; the same value while nothing changes."""
         entry, objects = self._entry, self._unknown or self._store.objects()
         if self._unknown is not None:
-            entry = self.server.entry
+            entry = self._unknown.of(self.server.entry)
         if self.is_stranger:
             entry = unbelieved(entry)
         old = self._view

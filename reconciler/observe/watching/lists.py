@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.kube import KubeApi, KubeError, Listed, Spent
 from reconciler.model.clusters import Why
 from reconciler.observe import parse
-from reconciler.observe.discovery import Istio, all_of, identity, served_istio
+from reconciler.observe.discovery import Istio, all_of, identity, reading, served_istio
 from reconciler.observe.watching.kinds import PODS, Source, sources
 from reconciler.observe.watching.store import Kind, Row
 from reconciler.observe.watching.stream import listing
@@ -43,7 +43,8 @@ class Lists:
 async def whole_lists(api: KubeApi) -> Lists:
     """All collections, between two looks at who answers. Raises KubeError."""
     cluster_id = await identity(api)
-    istio = await served_istio(api)
+    with reading(cluster_id):
+        istio = await served_istio(api)
     spent = Spent()
     wanted = sources(istio.path, rules=istio.rules)
     lists = await all_of(*(listing(api, source, spent) for source in wanted))

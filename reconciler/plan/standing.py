@@ -101,7 +101,9 @@ class Standing:
 def standings(world: World) -> tuple[Standing, ...]:
     """Every cluster that is observed or that Git knows, sorted by name."""
     observed = {each.view.entry.name: each for each in world.inputs.claims}
-    names = sorted({*observed, *world.clusters()})
+    # One that nobody names any more and that Git never knew is nobody's concern.
+    left = (each for each in world.clusters() if _is_in_git(world, each))
+    names = sorted({*observed, *left})
     only = world.inputs.only
     judge = _Judge(world)
     return tuple(
@@ -109,6 +111,10 @@ def standings(world: World) -> tuple[Standing, ...]:
         for name in names
         if only is None or name in only
     )
+
+
+def _is_in_git(world: World, name: str) -> bool:
+    return name in world.records or bool(world.all_of(name))
 
 
 class _Judge:

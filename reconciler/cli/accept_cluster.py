@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
 from reconciler import yamlio
 from reconciler.cli.options import Target, option, repository_options
 from reconciler.cli.people import author, commit
+from reconciler.cli.proposing import Made
 from reconciler.errors import Usage
 from reconciler.model.repository import FileWrite, Head
 from reconciler.names import cluster_path, is_cluster_name
@@ -36,44 +39,50 @@ def command(cluster: str, cluster_id: str | None, target: Target, gone: bool) ->
         raise Usage(f"{cluster[:80]!r} is no cluster's name")
     if gone == (cluster_id is not None):
         raise Usage("say either the ID to accept, or --gone")
-    if cluster_id is not None:
-        _check(cluster_id)
-    path = cluster_path(cluster)
-
-    def writes(head: Head) -> tuple[FileWrite, ...]:
-        file = head.files.get(path)
-        before = file.data if file is not None else b""
-        data = (
-            marked_gone(cluster, before)
-            if cluster_id is None
-            else accepted(cluster, cluster_id, before)
-        )
-        return () if data is None else (FileWrite(path=path, data=data),)
-
-    what = cluster_id if cluster_id is not None else "that it is gone"
-    subject = f"Accept {what[:80]} as cluster {cluster}"
     if cluster_id is None:
         subject = f"Say that cluster {cluster} is gone"
-    made = commit(target.open_side(author()), subject, writes)
-    if made is None:
-        click.echo(f"{what} is accepted already")
-        return
-    if cluster_id is None:
-        click.echo(f"{cluster} is gone {made}")
+        made = _commit(target, cluster, subject, marked_gone)
+        click.echo(f"{cluster} is gone {made}" if made else "that was said already")
         click.echo("the next pass removes what it has, within the budget of deletions")
+        return
+    _check(cluster_id)
+
+    def accepting(cluster: str, data: bytes) -> bytes | None:
+        return accepted(cluster, cluster_id, data)
+
+    subject = f"Accept {cluster_id[:80]} as cluster {cluster}"
+    made = _commit(target, cluster, subject, accepting)
+    if made is None:
+        click.echo(f"{cluster_id} is accepted already")
         return
     click.echo(f"accepted {cluster_id} as {cluster} {made}")
     click.echo("the next pass takes it over")
 
 
-def _check(text: str) -> None:
-    """Raises Usage for what can be no id, no fingerprint and no host."""
-    if not text.isprintable() or not 0 < len(text) <= _LONGEST:
-        raise Usage(f"{one_line(text, 80)!r} is no cluster's id")
-    if is_voucher(text) and not is_well_formed(text):
-        what = f"{one_line(text, 80)!r} is no fingerprint and no host"
+def _check(cluster_id: str) -> None:
+    """Raises Usage for what nobody can accept."""
+    if not cluster_id.isprintable() or not 0 < len(cluster_id) <= _LONGEST:
+        raise Usage(f"{one_line(cluster_id, 80)!r} is no cluster's id")
+    if is_voucher(cluster_id) and not is_well_formed(cluster_id):
+        what = f"{one_line(cluster_id, 80)!r} is no fingerprint and no host"
         hint = "write sha256: and 64 digits in lower case, or host:NAME, as the message has it"
         raise Usage(what, hint=hint)
+
+
+def _commit(
+    target: Target,
+    cluster: str,
+    subject: str,
+    change: Callable[[str, bytes], bytes | None],
+) -> Made | None:
+    path = cluster_path(cluster)
+
+    def writes(head: Head) -> tuple[FileWrite, ...]:
+        file = head.files.get(path)
+        data = change(cluster, file.data if file is not None else b"")
+        return () if data is None else (FileWrite(path=path, data=data),)
+
+    return commit(target.open_side(author()), subject, writes)
 
 
 def accepted(cluster: str, cluster_id: str, data: bytes) -> bytes | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.looks import Looks
+from reconciler.settings import Guards
 from tests.simulation import churn, verdicts
 from tests.simulation.churn import Churn, Hour, Size
 from tests.simulation.clock import simulate
@@ -41,3 +45,18 @@ def test_long_windows_are_late(play: Any) -> None:
     hour = play(watch={"quiet": "30s", "longest": "60s"})
 
     assert list(verdicts.late(hour))
+
+
+def test_who_looks_for_ever_lists_too_much(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def always(looks: Looks, guards: Guards) -> Iterator[tuple[datetime, str]]:
+        for look in looks.current(guards.grace):
+            yield look.first + guards.grace, look.unit.cluster
+
+    monkeypatch.setattr(Looks, "removed", lambda *_: None)
+    monkeypatch.setattr(Looks, "due", always)
+
+    hour = play(guards={"grace": "5s"})
+
+    assert list(verdicts.needless_lists(hour))

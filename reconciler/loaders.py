@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import lru_cache
 
 from reconciler import jsonio
 from reconciler.kubeaccess import (
@@ -54,6 +55,12 @@ def from_kubeconfig(
 
     Raises RefusedKubeconfig.
     """
+    return _from_kubeconfig(text, allow, where, context)
+
+
+@lru_cache(maxsize=16_384)
+def _from_kubeconfig(text: str, allow: Allow, where: str, context: str) -> Credentials:
+    """What was read before: an inventory of thousands is looked at again for one change."""
     config = merged([(where, text.encode("utf-8", "surrogatepass"))], where)
     if not context and not config.current:
         raise RefusedKubeconfig("current-context: it names none", where)

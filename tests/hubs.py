@@ -218,7 +218,10 @@ class FakeHub:
     def _list(self, wanted: _Watch) -> Answer:
         of = self.objects.get(wanted.where, {})
         items = [of[key] for key in sorted(of) if _chosen(wanted, of[key])]
-        return page(items, version=str(self.version))
+        first = int(wanted.query.get("continue", "0"))
+        after = first + int(wanted.query["limit"])
+        token = str(after) if after < len(items) else ""
+        return page(items[first:after], token, version=str(self.version))
 
     def _watch(self, watch: _Watch) -> Answer:
         since = int(watch.query["resourceVersion"])

@@ -180,23 +180,28 @@ class HubWatch(InventoryWatch):
 
     async def _publish(self) -> None:
         """Say what clusters there are, again after each change."""
+        loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
+            began = loop.time()
             await self._compute()
+            # Thousands of clusters take their time; whoever never rests must not take all of it.
+            rest = max(self._world.pace.gather, loop.time() - began)
             await self._changed.wait()
-            await asyncio.sleep(self._world.pace.gather)
+            await asyncio.sleep(rest)
 
     async def _compute(self) -> None:
         objects, inventory = self._collected.objects(), self.inventory
         self._references.want(self._source.references(inventory, objects))
         await self._references.ready(PATIENCE)
+        fetched = self._references.fetched()
+        # Not in the loop: what others watch goes on while so many kubeconfigs are read.
+        read = partial(self._source.clusters, inventory, objects, fetched)
+        found = await self._hands.do(read)
         now = asyncio.get_running_loop().time()
-        if self._health.verdict(now) is not None:
-            return
-        found = self._source.clusters(inventory, objects, self._references.fetched())
-        self._members.take(
-            (*found, *self._deleted({each.entry.name for each in found}))
-        )
+        if self._health.verdict(now) is None:
+            names = {each.entry.name for each in found}
+            self._members.take((*found, *self._deleted(names)))
 
     def _deleted(self, names: set[str]) -> list[ClusterView]:
         """Clusters that were being deleted when their objects went away."""

@@ -44,10 +44,8 @@ from tests.stack.stack import Stack
 QUIET = 2.0
 ENGINE_INTERVAL = 180
 STEPS = ("commit", "asked", "applied", "served", "told")
-# A policy that comes after its route changes a cluster that Envoy has; it then waits for endpoints
-# that Envoy Gateway does not send again, and takes no other cluster for 15 s. Neither of the two
-# that are measured is to pay for what the other left behind.
-SETTLE = 17.0
+# What a side leaves behind (statuses, comparisons) is over before the next one begins.
+SETTLE = 5.0
 
 
 def _track(made: Document, road: Road) -> None:

@@ -75,6 +75,9 @@ class Syncing:
     async def _ask_again(self, settings: Settings) -> None:
         pushes, asks = tuple(self._pushes), self._memory.asks
         found = await ask_again(settings, pushes, asks, self._look)
+        heard = [each for each in pushes if each.commit not in asks.open]
+        left = (each for each in self._pushes if each not in heard)
+        self._pushes = deque(left, maxlen=KEPT)
         self._tries += bool(found)
         _tell(found)
         await self._ask(settings)

@@ -64,22 +64,27 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Topic:
-    """What to ask of one gateway; with `since` only those that compared none of these commits."""
+    """What to ask of one gateway.
+
+    `since` are the commit of a push and those of later ones: only who compared none is asked.
+    """
 
     proof: Proof
     touched: Touched
-    since: frozenset[str] = frozenset()
+    since: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class Asks:
     """What a process remembers of asking: monotonic seconds. Losing it costs a few requests.
 
-    `compared` is when Applications had been compared last before they were asked.
+    `compared` is when Applications had been compared last before they were asked, `open` are
+    the pushes of which `ask_again` found that not everybody had heard.
     """
 
     at: dict[Request, float] = field(default_factory=dict)
     compared: dict[Request, str] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
     refused: dict[str, float] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
@@ -118,13 +123,15 @@ async def ask_to_sync(
 async def ask_again(
     settings: Settings, pushes: Sequence[Push], asks: Asks, look: Look = listing
 ) -> tuple[Asked, ...]:
-    """Ask Applications anew that have not heard of one of these pushes, oldest first.
+    """Ask Applications anew that lost a request about one of these pushes, oldest first.
 
-    They have compared neither its commit nor a later one. Flux loses no request. Otherwise as
+    They were compared since, but neither with its commit nor with a later one. Those of which
+    not all have heard are in `asks.open` afterwards. Flux loses no request. Otherwise as
     `ask_to_sync`.
     """
+    asks.open.clear()
     topics = [
-        replace(topic, since=frozenset(each.commit for each in pushes[at:]))
+        replace(topic, since=tuple(each.commit for each in pushes[at:]))
         for at, push in enumerate(pushes)
         for topic in _topics(settings, push.paths)
         if topic.proof.argocd
@@ -151,6 +158,7 @@ async def _ask(
         await _look_and_ask(settings.platform, topics, asking, look)
     except (KubeError, RefusedKubeconfig) as exc:
         asking.outcomes.append(Asked(what="the platform cluster", problem=str(exc)))
+        asks.open.update(commit for each in topics for commit in each.since[:1])
     return tuple(asking.outcomes)
 
 
@@ -172,12 +180,15 @@ async def _wanted(
     engine = "list applications" if proof.argocd else "list kustomizations"
     objects = await asking.read(engine, lambda: engine_objects(view, proof))
     if objects is None:
+        asking.not_heard(topic)
         return ()
     if proof.flux:
         return git_repositories(objects, proof.flux, touched, now)
     if topic.since:
-        deaf = unheard(objects, proof.argocd, touched, topic.since)
-        return filter(asking.was_compared, deaf)
+        deaf = tuple(unheard(objects, proof.argocd, touched, topic.since))
+        if deaf:
+            asking.not_heard(topic)
+        return filter(asking.is_lost, deaf)
     found = list(applications(objects, proof.argocd, touched))
     new = without_application(objects, proof.argocd, touched)
     if new:
@@ -210,9 +221,14 @@ class _Asking:
         self._quiet = quiet
         self._slots = asyncio.Semaphore(AT_ONCE)
 
-    def was_compared(self, request: Request) -> bool:
-        """Whether an Application was compared since it was asked."""
-        return self._asks.compared.get(request, request.compared) != request.compared
+    def not_heard(self, topic: _Topic) -> None:
+        """Note that a push is not known everywhere."""
+        self._asks.open.update(topic.since[:1])
+
+    def is_lost(self, request: Request) -> bool:
+        """Whether an Application was compared since it was asked, and is not asked any more."""
+        before = self._asks.compared.get(request, request.compared)
+        return not request.pending and before != request.compared
 
     async def read(
         self, kind: str, read: Callable[[], Awaitable[tuple[Json, ...]]]

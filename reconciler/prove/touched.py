@@ -28,7 +28,8 @@ _REQUESTED = "reconcile.fluxcd.io/requestedAt"
 class Request:
     """One object to ask: of which kind, where it is, and the annotation that asks it.
 
-    `compared` is when an Application was compared with Git last.
+    `compared` is when an Application was compared with Git last, `pending` whether it was asked
+    to be and that has not begun or not ended.
     """
 
     version: str
@@ -38,6 +39,7 @@ class Request:
     annotation: str = field(compare=False)
     value: str = field(compare=False)
     compared: str = field(compare=False, default="")
+    pending: bool = field(compare=False, default=False)
 
     def __str__(self) -> str:
         return f"{self.plural} {self.namespace}/{self.name}"
@@ -98,20 +100,12 @@ def unheard(
     touched: Touched,
     commits: Collection[str],
 ) -> Iterator[Request]:
-    """The Applications that look at Git no more and have not seen any of the pushed commits.
-
-    A request that comes while an Application is compared is wiped out with the one before it,
-    though that comparison is of an older commit.
-    """
+    """The Applications that apply what was pushed and have seen none of these commits."""
     for application in objects:
-        metadata = application.get("metadata") or {}
-        if REFRESH in (metadata.get("annotations") or {}):
-            continue
         sync = (application.get("status") or {}).get("sync") or {}
-        for request in applications((application,), globs, touched):
-            seen = range(len(sources(application)))
-            if not any(revision_of(sync, index) in commits for index in seen):
-                yield request
+        seen = {revision_of(sync, at) for at in range(len(sources(application)))}
+        if seen.isdisjoint(commits):
+            yield from applications((application,), globs, touched)
 
 
 def _recurses(source: Json, application: Json) -> bool:
@@ -215,4 +209,5 @@ def _request(body: Json, kind: tuple[str, str], asks: tuple[str, str]) -> Reques
         annotation=asks[0],
         value=asks[1],
         compared=str((body.get("status") or {}).get("reconciledAt") or ""),
+        pending=asks[0] in (metadata.get("annotations") or {}),
     )

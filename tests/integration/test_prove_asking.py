@@ -221,6 +221,39 @@ def test_without_an_engine_or_a_platform_nothing_is_requested(made: Made) -> Non
         assert (found, server.requests) == ([()], [])
 
 
+def a_push(about: Settings) -> PassResult:
+    """What a pass leaves that pushed the commit `c1`."""
+    plan = replace(NO_PLAN, drafts=(draft(PATHS[0], b"new"),))
+    commit = CommitId("c1")
+    return PassResult(plan=plan, settings=about, head=None, history=None, commit=commit)
+
+
+def test_what_was_heard_is_not_asked_about_when_somebody_else_pushed(
+    made: Made,
+) -> None:
+    """Something of ours is on its way for long, as a unit that fails is."""
+    found = application("eu1")
+
+    def answer(request: Request) -> Answer:
+        if request.method == "PATCH":
+            return ok({"kind": "Application", "metadata": {}})
+        return page([found])
+
+    async def run() -> Server:
+        async with running(made, answer) as server:
+            syncing = Syncing(Memory(), looking(server))
+            found["status"] = {"reconciledAt": "1", "sync": {"revision": "c0"}}
+            syncing.start(a_push(told()))
+            await syncing.finish()
+            for at, revision in (("2", "c1"), ("3", "theirs")):
+                found["status"] = {"reconciledAt": at, "sync": {"revision": revision}}
+                syncing.proven(told())
+                await syncing.finish()
+            return server
+
+    assert len(patches(asyncio.run(run()))) == 1
+
+
 def test_a_push_is_asked_about_again_until_it_has_arrived(made: Made) -> None:
     found, asked = application("eu1"), []
 
@@ -237,11 +270,7 @@ def test_a_push_is_asked_about_again_until_it_has_arrived(made: Made) -> None:
         async with running(made, answer) as server:
             about, counts = told(), []
             syncing = Syncing(Memory(), looking(server))
-            plan = replace(NO_PLAN, drafts=(draft(PATHS[0], b"new"),))
-            commit = CommitId("c1")
-            pushed = PassResult(
-                plan=plan, settings=about, head=None, history=None, commit=commit
-            )
+            pushed = a_push(about)
             syncing.start(pushed)
             for moving in (*[about] * (TRIES + 2), None, about):
                 await syncing.finish()

@@ -149,7 +149,7 @@ async def _answer(
     """What the program writes. Raises KubeError."""
     environment = _environment(plugin, credentials)
     try:
-        async with asyncio.timeout(SECONDS), _place():
+        async with _place(), asyncio.timeout(SECONDS):
             process = await asyncio.create_subprocess_exec(
                 str(program),
                 *plugin.arguments,

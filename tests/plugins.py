@@ -43,6 +43,10 @@ class Plugins:
         made.chmod(0o755)
         made.replace(file)
 
+    def said(self, name: str = "who") -> str:
+        """What the program says now."""
+        return (self.folder / f"{name}.said").read_text()
+
     def runs(self, name: str = "who") -> list[dict[str, object]]:
         """What each run noted."""
         notes = self.folder / f"{name}.notes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -182,6 +183,28 @@ def test_it_must_end_well_in_time_and_say_little(
     slow = "import subprocess; subprocess.run(['/bin/sleep', '600'])"
     plugins.write("who", "", more=slow)
     assert "no answer within" in failing(nowhere())
+
+
+def test_many_at_once_wait_for_each_other_and_their_time_begins_then(
+    made: Made, plugins: Plugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubeplugin, "_places", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(kubeplugin, "SECONDS", 4.0)
+    plugins.say(token=SECRET)
+    plugins.write("who", plugins.said("who"), more="import time; time.sleep(0.7)")
+
+    async def run() -> None:
+        async with running(made, lambda _: ok({})) as server:
+
+            async def one(number: int) -> None:
+                known = asking(server, arguments=(str(number),))
+                async with KubeApi(known, name="eu1") as api:
+                    await api.get("/a")
+
+            await asyncio.gather(*map(one, range(8)))
+            assert len(server.requests) == 8
+
+    asyncio.run(run())
 
 
 def test_it_is_asked_again_before_its_answer_ends(made: Made, plugins: Plugins) -> None:

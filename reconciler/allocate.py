@@ -109,6 +109,11 @@ class Pool:
             return False  # with `next` it waits for that unit alone
         return self._now - entry.since >= self._quarantine
 
+    def is_open(self, port: int, owner: Owner) -> bool:
+        """Whether automatic choice may take the port: free, and not kept for requests."""
+        kept = contains(self._gateway.ports.static, port)
+        return not kept and not self.refusal(port) and self.is_free(port, owner)
+
     def take(self, port: int) -> None:
         """Mark the port as given in this pass."""
         self._taken.add(port)

@@ -25,6 +25,7 @@ def contradictions(document: object) -> Iterator[Fault]:
     gateways = _sequence(settings.get("gateways"))
     yield from _twice("gateways", gateways)
     yield from _twice("inventories", _sequence(settings.get("inventories")))
+    yield from _shares(_sequence(settings.get("inventories")))
     for index, gateway in enumerate(gateways):
         yield from _ports(("gateways", index, "ports"), _mapping(gateway).get("ports"))
     names = [str(_mapping(each).get("name")) for each in gateways]
@@ -43,6 +44,36 @@ def _twice(what: str, entries: Sequence[object]) -> Iterator[Fault]:
                 (what, index, "name"),
                 f"the name {one_line(name, 63)} is taken by {what}[{names.index(name)}]",
             )
+
+
+def _shares(inventories: Sequence[object]) -> Iterator[Fault]:
+    """A shared name has one entry, which names its own foundation and others that there are."""
+    entries = [_mapping(each) for each in inventories]
+    known = {str(e.get("name")) for e in entries if "cloudFoundry" in e}
+    seen: set[object] = set()
+    for index, entry in enumerate(entries):
+        shares = _mapping(_mapping(entry.get("cloudFoundry")).get("shares"))
+        for name, weights in shares.items():
+            path = ("inventories", index, "cloudFoundry", "shares", str(name))
+            of = {str(each) for each in _mapping(weights)}
+            if name in seen:
+                yield (
+                    path,
+                    "is shared by another inventory already, expected one of them",
+                )
+            elif lost := sorted(of - known):
+                what = (
+                    f"{one_line(lost[0], 63)} is no inventory of the kind cloudFoundry"
+                )
+                yield path, what
+            elif str(entry.get("name")) not in of:
+                yield (
+                    path,
+                    f"expected {one_line(str(entry.get('name')), 63)} among its shares",
+                )
+            elif not 0 < len(of) <= 16 or not any(_mapping(weights).values()):
+                yield path, "expected 1 to 16 shares, one of them above 0"
+            seen.add(name)
 
 
 def _references(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from reconciler.ledger import transfer_of
 from reconciler.model.repository import CommitFact, History
-from reconciler.names import unit_stem
+from reconciler.names import file_prefix, unit_stem
 from reconciler.settings import ArrivalGuard, DeletionGuard
 
 WINDOW = timedelta(hours=24)
@@ -58,7 +58,9 @@ def _deleted_stem(path: str) -> str | None:
     parts = path.split("/")
     if len(parts) != 5 or parts[0] != "manifests":
         return None
-    if not parts[4].startswith("vs-") or parts[4].endswith(".endpoints.yaml"):
+    if not parts[4].startswith(file_prefix(parts[3])) or parts[4].endswith(
+        ".endpoints.yaml"
+    ):
         return None
     return "/".join(parts[2:]).removesuffix(".yaml")
 

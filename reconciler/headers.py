@@ -33,17 +33,18 @@ from reconciler.model.units import (
 )
 from reconciler.names import is_dns_name
 
+_NAMESPACE = r"(?:[a-z0-9-]+|cf\.(?:domain|tcp))"
 _WISH = re.compile(
-    r"# ([a-z0-9-]+) (api|[a-z0-9-]+/[a-z0-9.-]+) "
+    rf"# ([a-z0-9-]+) (api|{_NAMESPACE}/[a-z0-9.-]+) "
     r"-> (\S+(?: \(draining\))?(?:, \S+(?: \(draining\))?)*) wish ([0-9a-f]{8})\Z"
 )
-_SERVED = re.compile(r"([a-z0-9.-]+):([1-9][0-9]{0,4})( \(draining\))?\Z")
+_SERVED = re.compile(r"((?:\*\.)?[a-z0-9.-]+):([1-9][0-9]{0,4})( \(draining\))?\Z")
 _ADDRESSES = re.compile(
-    r"# ([a-z0-9-]+) (api|[a-z0-9-]+/[a-z0-9.-]+) addresses failover (none|any)\Z"
+    rf"# ([a-z0-9-]+) (api|{_NAMESPACE}/[a-z0-9.-]+) addresses failover (none|any)\Z"
 )
 _DESTINATION = re.compile(
     r"# ([a-z0-9.-]+) ([a-z0-9-]*)/([a-z0-9.-]*):([0-9]{1,5})(?:@([A-Za-z0-9._-]+))? "
-    r"(node-port|load-balancer|pod|api-server) weight ([0-9]{1,7}) ->((?: \S+)*)\Z"
+    r"(node-port|load-balancer|pod|api-server|router) weight ([0-9]{1,7}) ->((?: \S+)*)\Z"
 )
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from reconciler import yamlio
 from reconciler.model.units import Owner, PortState
-from reconciler.names import is_dns_name
+from reconciler.names import host_in_file, host_of_file, is_wildcard
 
 Key = int | str
 LIVE = frozenset({PortState.ACTIVE, PortState.DRAINING})
@@ -43,8 +43,9 @@ class Entry:
 
     @property
     def path(self) -> str:
-        folder = "ports" if isinstance(self.key, int) else "hosts"
-        return f"{folder}/{self.gateway}/{self.key}.yaml"
+        if isinstance(self.key, int):
+            return f"ports/{self.gateway}/{self.key}.yaml"
+        return f"hosts/{self.gateway}/{host_in_file(self.key)}.yaml"
 
     @property
     def live(self) -> bool:
@@ -64,13 +65,18 @@ def format_entry(entry: Entry) -> bytes:
     key = "port" if isinstance(entry.key, int) else "host"
     lines = [
         f"gateway: {entry.gateway}",
-        f"{key}: {entry.key}",
+        f"{key}: {_host(entry.key) if isinstance(entry.key, str) else entry.key}",
         f"state: {entry.state}",
     ]
     if entry.owner is not None:
         lines.append(f"owner: {_owner_line(entry.owner)}")
     body = "".join(f"{line}\n" for line in lines)
     return (body + (yamlio.dump({"next": entry.next}) if entry.next else "")).encode()
+
+
+def _host(host: str) -> str:
+    """As it always was, but for `*.`, which YAML would take for the name of something else."""
+    return host if not is_wildcard(host) else f'"{host}"'
 
 
 def _owner_line(owner: Owner) -> str:
@@ -153,9 +159,10 @@ def _split(path: str) -> tuple[str, str, Key]:
         )
     folder, gateway, name = parts[0], parts[1], parts[2].removesuffix(".yaml")
     if folder == "hosts":
-        if not is_dns_name(name):
+        host = host_of_file(name)
+        if host is None:
             raise Malformed("the file's name is no DNS name in lower case")
-        return folder, gateway, name
+        return folder, gateway, host
     if not name.isdecimal() or str(int(name)) != name or not 0 < int(name) < 65536:
         raise Malformed("the file's name is no port in canonical decimal")
     return folder, gateway, int(name)

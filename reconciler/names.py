@@ -18,6 +18,11 @@ _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 
 API_VERSION = "wharfinger.dev/v1alpha1"  # of our own documents
 RESERVED_CLUSTERS = frozenset({"all"})  # holds/all.yaml
+# What a foundation serves, by the place where a VirtualService has its namespace: no namespace of
+# Kubernetes has a dot. The kind is how its files begin.
+KINDS = {"cf.domain": "domain", "cf.tcp": "tcp"}
+_ANY = "*."
+_ANY_IN_FILES = "_wildcard."  # no DNS name of ours has an underscore
 
 
 def is_label(text: str) -> bool:
@@ -28,6 +33,26 @@ def is_label(text: str) -> bool:
 def is_dns_name(text: str) -> bool:
     """True for a DNS name of labels (lower case, at most 253), as object names are."""
     return _SUBDOMAIN.match(text) is not None and all(map(is_label, text.split(".")))
+
+
+def is_sni_host(text: str) -> bool:
+    """True for a DNS name, or for `*.` and one: every name below it."""
+    return is_dns_name(text.removeprefix(_ANY))
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether an SNI host stands for every name below another one."""
+    return host.startswith(_ANY)
+
+
+def name_to_dial(host: str) -> str:
+    """A name that a client may say for an SNI host: of a wildcard some name below it."""
+    return f"wharfinger.{host.removeprefix(_ANY)}" if is_wildcard(host) else host
+
+
+def is_namespace(text: str) -> bool:
+    """True for a namespace of Kubernetes, and for what a foundation's units have instead."""
+    return is_label(text) or text in KINDS
 
 
 def is_cluster_name(text: str) -> bool:
@@ -61,7 +86,7 @@ def unit_named(text: str) -> UnitId | None:
     parts = text.split("/")
     if len(parts) != 3 or not is_cluster_name(parts[0]):
         return None
-    if not is_label(parts[1]) or not is_dns_name(parts[2]):
+    if not is_namespace(parts[1]) or not is_dns_name(parts[2]):
         return None
     return UnitId(cluster=parts[0], namespace=parts[1], name=parts[2])
 
@@ -69,17 +94,22 @@ def unit_named(text: str) -> UnitId | None:
 def unit_stem(unit: UnitId) -> str:
     """The unit's path under `manifests/<gateway>/`, without `.yaml`.
 
-    `eu1/shop/vs-orders`; `eu1/api` for a cluster's API. A name that would meet another file of
-    the layout or a magic name of a deploy tool gets the hashed form `vs--<hash>`: `--` right
-    after the prefix cannot come from a DNS name.
+    `eu1/shop/vs-orders`, `blue/cf.tcp/tcp-tcp.example.com-1024`; `eu1/api` for a cluster's API.
+    A name that would meet another file of the layout or a magic name of a deploy tool gets the
+    hashed form `vs--<hash>`: `--` right after the prefix cannot come from a DNS name.
     """
     if unit.is_api:
         return f"{unit.cluster}/api"
     folder = f"{unit.cluster}/{unit.namespace}"
-    name = unit.name
+    name, prefix = unit.name, file_prefix(unit.namespace)
     if name.endswith((".endpoints", "chart")) or len(name) > 200:
-        return f"{folder}/vs--{short_hash(unit.namespace, name, length=40)}"
-    return f"{folder}/vs-{name}"
+        return f"{folder}/{prefix}-{short_hash(unit.namespace, name, length=40)}"
+    return f"{folder}/{prefix}{name}"
+
+
+def file_prefix(namespace: str) -> str:
+    """How the files of units begin: `vs-`, or the kind of what a foundation serves."""
+    return f"{KINDS.get(namespace, 'vs')}-"
 
 
 def wish_path(gateway: str, unit: UnitId) -> str:
@@ -98,8 +128,22 @@ def port_path(gateway: str, port: int) -> str:
 
 
 def host_path(gateway: str, host: str) -> str:
-    """Path of an SNI host's ledger file."""
-    return f"hosts/{gateway}/{host}.yaml"
+    """Path of an SNI host's ledger file; `*.` is `_wildcard.` there."""
+    return f"hosts/{gateway}/{host_in_file(host)}.yaml"
+
+
+def host_in_file(host: str) -> str:
+    """An SNI host as files are called for it; injective."""
+    below = host.removeprefix(_ANY)
+    return f"{_ANY_IN_FILES}{below}" if is_wildcard(host) else below
+
+
+def host_of_file(name: str) -> str | None:
+    """The SNI host that a file is called for; `None` for what is no such name."""
+    below = name.removeprefix(_ANY_IN_FILES)
+    if not is_dns_name(below):
+        return None
+    return f"{_ANY}{below}" if below != name else below
 
 
 def cluster_path(cluster: str) -> str:

@@ -14,6 +14,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, model_validator
 
 from reconciler.names import API_VERSION as API_VERSION
+from reconciler.settings_foundations import CloudFoundry as CloudFoundry
+from reconciler.settings_foundations import Domains as Domains
+from reconciler.settings_foundations import Exposed as Exposed
 from reconciler.settings_inventories import Inventory as Inventory
 from reconciler.settings_inventories import Kubeconfig as Kubeconfig
 from reconciler.settings_model import Model

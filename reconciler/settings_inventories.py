@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StrictBool, model_validator
 
+from reconciler.settings_foundations import CloudFoundry
 from reconciler.settings_model import Model
 from reconciler.settings_types import (
     ClusterName,
@@ -176,6 +177,7 @@ class Inventory(Model):
     rancher: Rancher | None = None
     karmada: Karmada | None = None
     gardener: Gardener | None = None
+    cloud_foundry: CloudFoundry | None = None
     names: Annotated[Names, Field(default_factory=dict)]
     allow: Allow = Allow()
     approval: StrictBool = False

@@ -23,7 +23,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reconciler.names import is_dns_name
+from reconciler.names import is_dns_name, is_wildcard
 from reconciler.settings import Settings, Tenant
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -141,12 +141,19 @@ def api_server_refusal(tenant: Tenant | None, host: str, is_ip: bool) -> str | N
 
 
 def host_refusal(settings: Settings, tenant: Tenant, host: str) -> str | None:
-    """Why a tenant may not have an SNI host; `None` when it may. Without `hosts`: none."""
-    if not is_fqdn(host):
+    """Why a tenant may not have an SNI host; `None` when it may. Without `hosts`: none.
+
+    A wildcard (`*.apps.example.com`) must be under them as a whole.
+    """
+    below = host.removeprefix("*")  # `.apps.example.com` of a wildcard
+    if not is_fqdn(below.removeprefix(".") if is_wildcard(host) else host):
         return "it is no DNS name in lower case of two or more labels"
+    if is_wildcard(host) and _holds_api_names(settings, below):
+        return f"{host} holds names of clusters' APIs"
     if is_api_name(settings, host):
         return f"{host} is a name of a cluster's API"
-    if any(host == settings.host(gateway) for gateway in settings.gateways):
+    own = [settings.host(gateway) for gateway in settings.gateways]
+    if host in own or (is_wildcard(host) and any(o.endswith(below) for o in own)):
         return f"{host} is a gateway's own name"
     if not any(_under(host, suffix) for suffix in tenant.hosts):
         return (
@@ -159,6 +166,14 @@ def is_api_name(settings: Settings, host: str) -> bool:
     """Whether a host has the form of the name of a cluster's API, whether it exists or not."""
     text = settings.apis.hostname.replace("{domain}", settings.domain)
     return re.fullmatch(_api_pattern(text), host) is not None
+
+
+def _holds_api_names(settings: Settings, below: str) -> bool:
+    """Whether any cluster's API, there or not, has a name that ends so (`.example.com`)."""
+    text = settings.apis.hostname.replace("{domain}", settings.domain)
+    labels = text.split(".")
+    ends = (".".join(labels[cut:]) for cut in range(1, len(labels)))
+    return any(re.fullmatch(_api_pattern(end), below.removeprefix(".")) for end in ends)
 
 
 def gateway_permitted(tenant: Tenant, gateway: str) -> bool:

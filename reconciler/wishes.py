@@ -34,7 +34,7 @@ from reconciler.model.units import (
     UnitKind,
     Wish,
 )
-from reconciler.names import is_dns_name
+from reconciler.names import is_dns_name, is_sni_host
 
 UNKNOWN_BACKEND = Backend.NODE_PORT  # what a parsed placement has where `auto` chose
 MAX_WEIGHT = 1_000_000
@@ -44,7 +44,7 @@ _API = "the API servers"
 
 _KIND = re.compile(r"# (tcp|tls|api) on gateway ([a-z0-9-]{1,63})\Z")
 _ROUTE = re.compile(
-    r"# route ([a-z0-9.-]{1,253})(?: for ([a-z0-9.,-]+))?(?: on ([0-9 ]+?))?"
+    r"# route ([a-z0-9.-]{1,253})(?: for ([a-z0-9.,*-]+))?(?: on ([0-9 ]+?))?"
     rf"(?: draining ([0-9 ]+))?({_NOT_HERE})?\Z"
 )
 _DESTINATION = re.compile(
@@ -125,9 +125,9 @@ def _is_possible(placement: Placement) -> bool:
 
 
 def _is_possible_route(route: RouteWish, kind: UnitKind) -> bool:
-    names = [*route.hosts, *(each.service for each in route.destinations)]
+    names = [each.service for each in route.destinations]
     if kind is UnitKind.API:
-        names = [*route.hosts]
+        names = []
     elif (kind is UnitKind.TLS) != bool(route.hosts):
         return False
     keys = {each.key for each in route.destinations}
@@ -139,6 +139,7 @@ def _is_possible_route(route: RouteWish, kind: UnitKind) -> bool:
         and max(weights) <= MAX_WEIGHT
         and all(each is (kind is UnitKind.API) for each in api)
         and all(map(is_dns_name, (route.name, *names)))
+        and all(map(is_sni_host, route.hosts))
         and all(0 <= each.port < 65536 for each in route.destinations)
     )
 

@@ -22,6 +22,7 @@ from reconciler.ledger import Touch
 from reconciler.ledger_file import Entry, Malformed, parse_entry
 from reconciler.model.repository import BlobId, FileChange, ReadBlob
 from reconciler.model.units import Owner, PortState, UnitId
+from reconciler.names import file_prefix
 from reconciler.printable import one_line
 
 
@@ -293,12 +294,11 @@ def unit_of(path: str) -> str:
     parts = stem.split("/")[2:]
     if len(parts) == 2 and parts[1] == "api":
         return parts[0]
-    if (
-        len(parts) == 3
-        and parts[2].startswith("vs-")
-        and not parts[2].startswith("vs--")
-    ):
-        return f"{parts[0]}/{parts[1]}/{parts[2].removeprefix('vs-')}"
+    prefix = file_prefix(parts[1]) if len(parts) == 3 else ""
+    if prefix and parts[2].startswith(prefix):
+        name = parts[2].removeprefix(prefix)
+        if not name.startswith("-"):
+            return f"{parts[0]}/{parts[1]}/{name}"
     return one_line(path, 400)
 
 

@@ -14,6 +14,8 @@ from reconciler.names import (
     is_cluster_name,
     is_dns_name,
     is_label,
+    is_namespace,
+    is_sni_host,
     port_path,
     wish_path,
 )
@@ -95,7 +97,7 @@ def parse_subject(
         if head == "cluster" and is_cluster_name(rest):
             return UnitSubject(unit=UnitId(cluster=rest), gateways=tuple(gateways))
     namespace, _, name = rest.partition("/")
-    if is_cluster_name(head) and is_label(namespace) and is_dns_name(name):
+    if is_cluster_name(head) and is_namespace(namespace) and is_dns_name(name):
         unit = UnitId(cluster=head, namespace=namespace, name=name)
         return UnitSubject(unit=unit, gateways=tuple(gateways))
     raise Usage(f"{text[:120]!r} cannot be asked for", hint=_HINT)
@@ -120,7 +122,7 @@ def parse_key(text: str) -> Key:
         raise Usage(
             f"{text[:80]!r} is no port", hint="a port is a number from 1 to 65535"
         )
-    if is_dns_name(text) and "." in text:
+    if is_sni_host(text) and "." in text.removeprefix("*."):
         return text
     raise Usage(f"{text[:120]!r} is neither a port nor an SNI host", hint=_HINT)
 

@@ -22,7 +22,8 @@ _LAYOUT = re.compile(
     r"|(?:ports|hosts)/[^/]+/[^/]+"
     rf"|manifests/[^/]+/(?:{'|'.join(map(re.escape, GATEWAY_FILES))})"
     r"|manifests/[^/]+/[^/]+/api(?:\.endpoints)?\.yaml"
-    r"|manifests/[^/]+/[^/]+/[^/]+/vs-[^/]+\.yaml"
+    r"|manifests/[^/]+/[^/]+/[^/.]+/vs-[^/]+\.yaml"
+    r"|manifests/[^/]+/[^/]+/cf\.(domain|tcp)/\1-[^/]+\.yaml"
     r"|holds/.+"
 )
 _MODES = {

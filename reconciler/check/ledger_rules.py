@@ -18,7 +18,9 @@ from reconciler.names import cluster_path
 from reconciler.plan.records import parse_record
 
 LEDGER = ("ports/", "hosts/")
-_UNIT = re.compile(r"[a-z0-9-]{1,63}(?:/[a-z0-9-]{1,63}/[a-z0-9.-]{1,253})?\Z")
+_UNIT = re.compile(
+    r"[a-z0-9-]{1,63}(?:/(?:[a-z0-9-]{1,63}|cf\.domain|cf\.tcp)/[a-z0-9.-]{1,253})?\Z"
+)
 
 Owners = Mapping[tuple[str, Key], Entry]
 

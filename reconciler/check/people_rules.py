@@ -10,7 +10,7 @@ from reconciler.check.subject import Subject
 from reconciler.codes import Code
 from reconciler.holds import parse_hold
 from reconciler.model.repository import File
-from reconciler.names import is_cluster_name, is_dns_name, is_label
+from reconciler.names import is_cluster_name, is_dns_name, is_namespace
 from reconciler.plan.records import parse_record
 from reconciler.printable import one_line
 
@@ -42,7 +42,9 @@ def _is_held(name: str) -> bool:
     if name == "all":
         return True
     fits = len(parts) <= 3 and is_cluster_name(parts[0])
-    return fits and all(map(is_label, parts[1:2])) and all(map(is_dns_name, parts[2:]))
+    return (
+        fits and all(map(is_namespace, parts[1:2])) and all(map(is_dns_name, parts[2:]))
+    )
 
 
 def _hold(path: str, file: File) -> Iterator[Finding]:

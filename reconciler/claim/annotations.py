@@ -107,6 +107,22 @@ def _asked(said: tuple[tuple[str, str], ...]) -> Asked:
     )
 
 
+def requested(asked: Asked, names: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """Asked ports by route. Raises Refused when a route is not there or not said."""
+    listing = ", ".join(names[:8])
+    where = f"{PREFIX}request-port"
+    for route, port in asked.requests:
+        if not route:
+            if len(names) > 1:
+                what = f"{port}: there are several routes ({listing}); write route=port for each"
+                raise Refused(Code.INVALID_ANNOTATION, where, what)
+            return ((names[0], port),)
+        if route not in names:
+            what = f"there is no route {quoted(route)}; there are {listing}"
+            raise Refused(Code.UNKNOWN_ROUTE, where, what)
+    return asked.requests
+
+
 def wrong(name: str, value: object, what: str) -> Refused:
     """The rejection of an annotation's value."""
     return Refused(

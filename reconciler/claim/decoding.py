@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from reconciler.claim.addresses import follow, locate
-from reconciler.claim.annotations import PREFIX, Asked, check_keys, is_exposed, read
+from reconciler.claim.annotations import (
+    PREFIX,
+    Asked,
+    check_keys,
+    is_exposed,
+    read,
+    requested,
+)
 from reconciler.claim.destinations import destinations
-from reconciler.claim.index import Kind
+from reconciler.claim.index import Key, Kind
 from reconciler.claim.pools import Pools
 from reconciler.claim.refusals import Refused, quoted
 from reconciler.claim.routes import Route, read_tcp, read_tls
@@ -16,7 +24,7 @@ from reconciler.codes import Code
 from reconciler.model.claims import Rejection, Wanted
 from reconciler.model.clusters import VirtualService
 from reconciler.model.units import RouteWish, UnitAddresses, UnitId, UnitKind, Wish
-from reconciler.names import is_dns_name, is_label
+from reconciler.names import is_dns_name, is_label, is_namespace
 from reconciler.settings import Settings, Tenant
 from reconciler.tenants import gateway_permitted
 
@@ -24,6 +32,32 @@ TWICE = Rejection(
     code=Code.MALFORMED_OBJECT,
     reason="this VirtualService is listed more than once; leave one of them",
 )
+
+
+class Decoding(Protocol):
+    """What turns objects of one environment into what is wanted."""
+
+    def fits(self, source: VirtualService) -> bool:
+        """Whether an object of this name can be in the environment."""
+        ...
+
+    def is_left(self, unit: UnitId, source: VirtualService) -> bool:
+        """Whether what an object asks for is left to another environment that serves it."""
+        ...
+
+    def wanted(self, unit: UnitId, source: VirtualService) -> Wanted:
+        """Raises Refused for the first fault."""
+        ...
+
+    def followed(
+        self, unit: UnitId, outcome: Wanted | Rejection | None
+    ) -> UnitAddresses | None:
+        """The addresses of what HEAD serves of a unit; `None` when it serves nothing of it."""
+        ...
+
+    def reads_taken(self) -> set[Key]:
+        """What was read since this was asked last."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +74,7 @@ class Decoder:
         asked = read(source.annotations)
         self._check_gateway(asked.gateway)
         routes = self._routes(asked, source)
-        requests = _requests(asked, routes)
+        requests = requested(asked, tuple(route.name for route in routes))
         wish = Wish(
             unit=unit,
             kind=asked.kind,
@@ -56,6 +90,19 @@ class Decoder:
             missing=found.missing,
             left_out=found.left_out,
         )
+
+    def reads_taken(self) -> set[Key]:
+        """What was read since this was asked last."""
+        return self.pools.reads_taken()
+
+    def fits(self, source: VirtualService) -> bool:
+        """Whether an object of this name can be in the cluster."""
+        return is_label(source.namespace)
+
+    def is_left(self, unit: UnitId, source: VirtualService) -> bool:
+        """Whether others serve what an object asks for: nobody does here."""
+        del unit, source
+        return False
 
     def followed(
         self, unit: UnitId, outcome: Wanted | Rejection | None
@@ -96,11 +143,12 @@ class Decoder:
 
 
 def judged(
-    unit: UnitId, listed: Sequence[VirtualService], decoder: Decoder | None
+    unit: UnitId, listed: Sequence[VirtualService], decoder: Decoding | None
 ) -> Wanted | Rejection:
     """What becomes of what is listed under one name; more than one is a liar's word."""
     source = listed[0]
-    if not (is_label(source.namespace) and is_dns_name(source.name)):
+    fits = decoder.fits(source) if decoder else is_namespace(source.namespace)
+    if not (fits and is_dns_name(source.name)):
         what = "namespace and name must be DNS names in lower case"
         return Rejection(code=Code.INVALID_NAME, reason=what)
     if len(listed) > 1:
@@ -138,20 +186,3 @@ def is_elsewhere(source: VirtualService, settings: Settings) -> bool:
     if source.deleting or not is_exposed(source.annotations):
         return False
     return not settings.is_ours(source.annotations.get(f"{PREFIX}gateway"))
-
-
-def _requests(asked: Asked, routes: tuple[Route, ...]) -> tuple[tuple[str, int], ...]:
-    """Asked ports by route. Raises Refused when a route is not there or not said."""
-    names = tuple(route.name for route in routes)
-    listing = ", ".join(names[:8])
-    where = f"{PREFIX}request-port"
-    for route, port in asked.requests:
-        if not route:
-            if len(names) > 1:
-                what = f"{port}: there are several routes ({listing}); write route=port for each"
-                raise Refused(Code.INVALID_ANNOTATION, where, what)
-            return ((names[0], port),)
-        if route not in names:
-            what = f"there is no route {quoted(route)}; there are {listing}"
-            raise Refused(Code.UNKNOWN_ROUTE, where, what)
-    return asked.requests

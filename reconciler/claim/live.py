@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from reconciler.claim.annotations import is_written_back
 from reconciler.claim.apis import claim_api
-from reconciler.claim.decoding import Decoder, asks, is_elsewhere, judged
+from reconciler.claim.decoding import Decoder, Decoding, asks, is_elsewhere, judged
+from reconciler.claim.foundations import FoundationDecoder, foundation_of
 from reconciler.claim.index import NODES, Index, read_as, source_name
 from reconciler.claim.pools import Pools, left_of_grace
 from reconciler.claim.readers import Readers
@@ -61,6 +62,7 @@ class LiveClaims:
         self._entry = view.entry
         self._settings = settings
         self._tenant = settings.tenant(view.entry.name)
+        self._foundation = foundation_of(view.entry, settings)
         self._index = Index(objects)
         self._readers = Readers()
 
@@ -99,7 +101,7 @@ class LiveClaims:
         for unit in self._ordered(units, head):
             found.add(unit, self._index.sources.get((unit.namespace, unit.name)))
             if decoder is not None:
-                self._readers.put(unit, decoder.pools.reads_taken())
+                self._readers.put(unit, decoder.reads_taken())
         api = claim_api(self._entry, self._settings, head.get(UnitId(cluster=cluster)))
         claimed = found.claimed(self._shown, api)
         return replace(claimed, empty=next(self._index.sources.names(), None) is None)
@@ -143,9 +145,16 @@ class LiveClaims:
 
     def _decoder(
         self, head: Mapping[UnitId, UnitAddresses], now: datetime
-    ) -> Decoder | None:
+    ) -> Decoding | None:
         if self._tenant is None:
             return None
+        if self._foundation is not None:
+            return FoundationDecoder(
+                settings=self._settings,
+                tenant=self._tenant,
+                inventory=self._foundation,
+                head=head,
+            )
         pools = Pools(
             look=self._index,
             tenant=self._tenant,
@@ -174,7 +183,7 @@ class _Found:
 
     settings: Settings
     head: Mapping[UnitId, UnitAddresses]
-    decoder: Decoder | None
+    decoder: Decoding | None
     claims: list[Claim] = field(default_factory=list)
     unexposed: list[Source] = field(default_factory=list)
     elsewhere: list[UnitId] = field(default_factory=list)
@@ -191,7 +200,8 @@ class _Found:
     def _judged(
         self, unit: UnitId, listed: Sequence[VirtualService]
     ) -> Wanted | Rejection | None:
-        if all(is_elsewhere(each, self.settings) for each in listed):
+        others = (is_elsewhere(each, self.settings) for each in listed)
+        if all(others) or (self.decoder and self.decoder.is_left(unit, listed[0])):
             self.elsewhere.append(unit)
             return None
         source = _source(unit, listed[0])

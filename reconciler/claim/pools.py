@@ -94,6 +94,8 @@ class Pools:
                 return self._pods(destination, namespace)
             case Backend.API_SERVER:
                 raise AssertionError("API servers come from the inventory")
+            case Backend.ROUTER:  # the cluster was a foundation, or says that it was
+                return NOTHING
 
     def _serving_nodes(self, name: Named) -> frozenset[Named]:
         return frozenset(

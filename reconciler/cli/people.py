@@ -15,7 +15,7 @@ from reconciler.codes import Code
 from reconciler.errors import Blocked, Conflict, Usage
 from reconciler.model.repository import CommitDraft, CommitId, FileWrite, Head
 from reconciler.model.units import UnitId
-from reconciler.names import is_cluster_name, is_dns_name, is_label, unit_named
+from reconciler.names import is_cluster_name, is_dns_name, is_namespace, unit_named
 from reconciler.repo import Repository
 from reconciler.repo.side_branch import SideBranch
 
@@ -36,7 +36,9 @@ def hold_path(text: str) -> str:
     """The hold file for `all`, a cluster, a namespace or a unit. Raises Usage."""
     parts = text.split("/")
     fits = 1 <= len(parts) <= 3 and (text == "all" or is_cluster_name(parts[0]))
-    fits = fits and all(map(is_label, parts[1:2])) and all(map(is_dns_name, parts[2:]))
+    fits = (
+        fits and all(map(is_namespace, parts[1:2])) and all(map(is_dns_name, parts[2:]))
+    )
     if not fits:
         raise Usage(
             f"{text[:120]!r} cannot be held",

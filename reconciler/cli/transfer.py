@@ -15,8 +15,8 @@ from reconciler.model.units import PortState, UnitId
 from reconciler.names import (
     cluster_path,
     host_path,
-    is_dns_name,
     is_label,
+    is_sni_host,
     port_path,
     unit_named,
 )
@@ -65,7 +65,7 @@ def _path(place: str) -> str:
     if is_label(gateway) and key.isdecimal():
         if str(int(key)) == key and len(key) <= 5:
             return port_path(gateway, int(key))
-    elif is_label(gateway) and is_dns_name(key):
+    elif is_label(gateway) and is_sni_host(key):
         return host_path(gateway, key)
     raise Usage(
         f"{one_line(place, 80)!r} is no port or host of a gateway",

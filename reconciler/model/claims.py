@@ -37,7 +37,7 @@ class Wanted:
     """A wish that is well formed and that the tenant may have.
 
     `gateway` is the annotation's value, empty when absent. `requests` are (route, port) in
-    order of the route's name. `missing` are keys of destinations without any address yet.
+    order of the route's name, `preferred` likewise, but another port will do. `missing` are keys of destinations without any address yet.
     `left_out` names addresses that exist and must not be used (forbidden nodes), with reasons.
     """
 
@@ -45,6 +45,7 @@ class Wanted:
     addresses: UnitAddresses
     gateway: str = ""
     requests: tuple[tuple[str, int], ...] = ()
+    preferred: tuple[tuple[str, int], ...] = ()
     missing: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 

@@ -13,7 +13,10 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class UnitId:
-    """One exposure, or one cluster's API when `namespace` and `name` are empty."""
+    """One exposure, or one cluster's API when `namespace` and `name` are empty.
+
+    What a foundation serves has a key of `names.KINDS` for its namespace.
+    """
 
     cluster: str
     namespace: str = ""
@@ -65,6 +68,7 @@ class Backend(StrEnum):
     LOAD_BALANCER = "load-balancer"
     POD = "pod"
     API_SERVER = "api-server"
+    ROUTER = "router"  # of a foundation, as the settings name them
 
 
 class Failover(StrEnum):
@@ -86,7 +90,8 @@ class Destination:
     """One weighted destination of a route as people wrote it, resolved to a Service port.
 
     `port` is the Service's port, `weight` 0..1000000 exactly as written (1 when absent).
-    For `Backend.API_SERVER` namespace and service are empty and the port is 0.
+    For `Backend.API_SERVER` namespace and service are empty and the port is 0. For
+    `Backend.ROUTER` they are `router` or `tcp-router`, and the foundation.
     """
 
     namespace: str

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reconciler.headers import WishHeader, parse_addresses, parse_wish_header
 from reconciler.model.repository import File
 from reconciler.model.units import UnitAddresses, UnitId
-from reconciler.names import endpoints_path, wish_path
+from reconciler.names import endpoints_path, file_prefix, wish_path
 
 _FOLLOWS = ".endpoints.yaml"
 
@@ -111,7 +111,7 @@ def is_wish(path: str) -> bool:
     if parts[0] != "manifests" or path.endswith(_FOLLOWS):
         return False
     if len(parts) == 5:
-        return parts[4].startswith("vs-") and path.endswith(".yaml")
+        return parts[4].startswith(file_prefix(parts[3])) and path.endswith(".yaml")
     return len(parts) == 4 and parts[3] == "api.yaml"
 
 

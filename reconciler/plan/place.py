@@ -14,7 +14,7 @@ For a route, by what it has and what it asks for (a request is never silently an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from reconciler.allocate import Pool, identity_hash
 from reconciler.codes import Code
@@ -45,7 +45,7 @@ class Asking:
     """A unit that wants a place: its wish, the gateway it shall be on, and asked ports.
 
     `cluster_id` is part of the owner's identity. `instead` are gateways to try when the first
-    one has no room, in this order.
+    one has no room, in this order. `preferred` are ports taken where they are free.
     """
 
     wish: Wish
@@ -53,6 +53,7 @@ class Asking:
     cluster_id: str
     requests: Mapping[str, int]
     instead: tuple[str, ...] = ()
+    preferred: Mapping[str, int] = field(default_factory=dict)
 
     def owner(self, route: str) -> Owner:
         unit = self.wish.unit
@@ -202,6 +203,9 @@ class Placer:
             former = pool.kept(owner, alone=alone) or pool.former(owner)
             if former is not None and former not in taken:
                 return former
+            wished = asking.preferred.get(route.name, 0)
+            if wished not in taken and pool.is_open(wished, owner):
+                return wished
             chosen = pool.choose(owner, taken)
             return chosen if chosen is not None else _full(pool)
         mine = {entry.key for entry in here} - _kept_by_others(asking, route, here)

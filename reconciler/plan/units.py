@@ -185,6 +185,7 @@ class _Walk:
                 gateway=gateway,
                 cluster_id=self._record.cluster_id,
                 requests=dict(outcome.requests),
+                preferred=dict(outcome.preferred),
                 instead=tuple(instead),
             ),
             follow=self._follow.get(unit),

@@ -10,7 +10,7 @@ from typing import Any
 from reconciler import yamlio
 from reconciler.model.proofs import ProofTarget, Stage
 from reconciler.model.units import UnitId
-from reconciler.names import endpoints_path, object_name, wish_path
+from reconciler.names import endpoints_path, name_to_dial, object_name, wish_path
 from reconciler.prove.engines import Applied, Object
 from reconciler.prove.gateways import (
     READY,
@@ -121,7 +121,11 @@ def _to_dial(target: ProofTarget, evidence: Evidence, verdict: Verdict) -> Judge
         stage = Stage.SERVING if verdict.ready else Stage.APPLIED
         return Judged(stage=stage, message=verdict.message or skipped)
     dials = tuple(
-        Dial(address=address, port=each.port, sni=each.host if target.tls else "")
+        Dial(
+            address=address,
+            port=each.port,
+            sni=name_to_dial(each.host) if target.tls else "",
+        )
         for address in evidence.addresses
         for each in target.serves
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reconciler.observe.inventories.argocd import Argocd
+from reconciler.observe.inventories.cloud_foundry import CloudFoundryReader
 from reconciler.observe.inventories.cluster_api import ClusterApi
 from reconciler.observe.inventories.cluster_profile import ClusterProfiles
 from reconciler.observe.inventories.flux import Flux
@@ -36,6 +37,7 @@ HUBS: Mapping[str, Source] = {
 _READERS: Mapping[str, Callable[[Inventory], Reader]] = {
     "kubeconfig": KubeconfigReader,
     "tkgi": TkgiReader,
+    "cloud_foundry": CloudFoundryReader,
 }
 
 

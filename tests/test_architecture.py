@@ -77,6 +77,7 @@ HOMES = {
     "pydantic": (
         "settings",
         "settings_file",
+        "settings_foundations",
         "settings_types",
         "settings_model",
         "settings_inventories",

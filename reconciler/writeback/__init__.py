@@ -43,7 +43,7 @@ async def write_back(
             folder = Path(inventory.directory.path)
             if will_write(mode, folder, environ):
                 outcomes.extend(_to_folders(folder, inventory, mine))
-        elif mine:
+        elif mine and inventory.cloud_foundry is None:  # people read it in Git
             outcomes.extend(await to_servers(inventory, mine, remembered))
     return tuple(outcomes)
 

@@ -21,6 +21,7 @@ from reconciler.model.pins import Pins
 from reconciler.model.updates import Update
 from reconciler.observe.distinct import distinct
 from reconciler.observe.watching.folders import DirectoryWatch
+from reconciler.observe.watching.foundations import FoundationWatch
 from reconciler.observe.watching.hands import Hands
 from reconciler.observe.watching.hubs import HubWatch
 from reconciler.observe.watching.inventory import (
@@ -33,6 +34,8 @@ from reconciler.observe.watching.world import Counts, Outside, World
 from reconciler.settings import Inventory, Settings
 
 __all__ = ["Counts", "Outside", "Pace", "Watcher"]
+
+Watch = DirectoryWatch | FoundationWatch | KubeconfigWatch | HubWatch | PolledWatch
 
 
 class Watcher:
@@ -59,13 +62,13 @@ class Watcher:
         self._several: frozenset[str] = frozenset()  # names of more than one entry
         self._judged: dict[str, _Judged] = {}
 
-    def _watch(
-        self, inventory: Inventory, only: frozenset[str] | None
-    ) -> DirectoryWatch | KubeconfigWatch | HubWatch | PolledWatch:
+    def _watch(self, inventory: Inventory, only: frozenset[str] | None) -> Watch:
         hands = Hands(self._world.pace.deadline)  # one that hangs stops no other one
         self._hands.append(hands)
         if inventory.directory is not None:
             return DirectoryWatch(inventory, self._world, hands, only)
+        if inventory.cloud_foundry is not None:
+            return FoundationWatch(inventory, self._world, only)
         if inventory.kubeconfig is not None:
             return KubeconfigWatch(inventory, self._world, hands, only)
         if inventory.hub is not None:

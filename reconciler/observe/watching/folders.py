@@ -160,7 +160,7 @@ class DirectoryWatch:
         new, cluster = found.view, found.view.entry.name
         if old == new:
             return
-        changes = _difference(old, new)
+        changes = changes_of(old, new)
         if changes is not None:
             self._world.updates.changed(cluster, changes)
         else:
@@ -190,7 +190,7 @@ def _is_moving(view: ClusterView) -> bool:
     return isinstance(view.objects, Unknown) and view.objects.message.endswith(MOVING)
 
 
-def _difference(old: ClusterView | None, new: ClusterView) -> Changes | None:
+def changes_of(old: ClusterView | None, new: ClusterView) -> Changes | None:
     """What changed; `None` where the cluster must be looked at as a whole."""
     if old is None or old.entry != new.entry:
         return None

@@ -31,6 +31,7 @@ class Pace:
     tend: float = 600.0
     folders: float = 2.0
     inventory: float = 5.0
+    foundation: float = 15.0
     inventory_anew: float = 300.0
     gather: float = 0.3
     settle: float = 45.0

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +25,13 @@ def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 @contextmanager
-def running(place: Ingress, *args: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    place: Ingress, *args: str, command: Sequence[str] = (str(COMMAND),)
+) -> Iterator[subprocess.Popen[str]]:
     """`run` beside the test; killed at the end if it has not ended by then."""
     log = (place.root / "run.log").open("w")
     process = subprocess.Popen(
-        [str(COMMAND), "run", "--interval", "0.5", *args],
+        [*command, "run", "--interval", "0.5", *args],
         cwd=place.root,
         env={
             "PATH": os.environ["PATH"],
@@ -37,6 +39,7 @@ def running(place: Ingress, *args: str) -> Iterator[subprocess.Popen[str]]:
             **PERSON,
             "XDG_CACHE_HOME": str(place.root / "cache"),
             "WHARFINGER_REPO": str(place.remote),
+            **place.environment,
         },
         stdout=log,
         stderr=log,

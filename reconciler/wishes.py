@@ -31,10 +31,11 @@ from reconciler.model.units import (
     Policy,
     ProxyProtocol,
     RouteWish,
+    UnitId,
     UnitKind,
     Wish,
 )
-from reconciler.names import is_dns_name, is_sni_host
+from reconciler.names import KINDS, is_dns_name, is_sni_host
 
 UNKNOWN_BACKEND = Backend.NODE_PORT  # what a parsed placement has where `auto` chose
 MAX_WEIGHT = 1_000_000
@@ -76,7 +77,7 @@ def parse_wish(data: bytes) -> Placement | None:
     kind, policy = _KIND.match(head[1]), _policy(head[-1])
     if kind is None or policy is None:
         return None
-    routes = _routes(head[2:-1], policy)
+    routes = _routes(head[2:-1], _backend(header.unit, policy))
     if routes is None:
         return None
     placement = Placement(
@@ -209,7 +210,7 @@ def _policy(line: str) -> Policy | None:
     )
 
 
-def _routes(lines: Sequence[str], policy: Policy) -> list[PlacedRoute] | None:
+def _routes(lines: Sequence[str], backend: Backend) -> list[PlacedRoute] | None:
     """Routes in the order of the lines; `None` for a line that is none of ours."""
     found: list[tuple[re.Match[str], list[Destination]]] = []
     for line in lines:
@@ -217,7 +218,7 @@ def _routes(lines: Sequence[str], policy: Policy) -> list[PlacedRoute] | None:
         if route is not None:
             found.append((route, []))
         elif destination is not None and found:
-            found[-1][1].append(_destination(destination, policy))
+            found[-1][1].append(_destination(destination, backend))
         else:
             return None
     if len({route[1] for route, _ in found}) != len(found):
@@ -244,13 +245,17 @@ def _numbers(text: str | None) -> tuple[int, ...]:
     return tuple(int(each[:6]) for each in (text or "").split())
 
 
-def _destination(match: re.Match[str], policy: Policy) -> Destination:
+def _backend(unit: UnitId, policy: Policy) -> Backend:
+    """Where a unit's destinations have their addresses from, as far as its wish tells."""
+    if unit.namespace in KINDS:
+        return Backend.ROUTER
+    return UNKNOWN_BACKEND if policy.backend == "auto" else Backend(policy.backend)
+
+
+def _destination(match: re.Match[str], backend: Backend) -> Destination:
     namespace, service, port, subset, weight = match.groups()
     if service is None:
         backend = Backend.API_SERVER
-    else:
-        auto = policy.backend == "auto"
-        backend = UNKNOWN_BACKEND if auto else Backend(policy.backend)
     return Destination(
         namespace=namespace or "",
         service=service or "",

@@ -232,12 +232,18 @@ def _routes() -> Iterator[Case]:
             policy=ROUTES,
             words="never to the Gateway",
         )
-    for hosts in (("*.example.com",), ("a.example.com", "*.example.com")):
+    yield Case(name="a domain", document=tls_route("*.apps.example.com"))
+    for hosts in (
+        ("*",),
+        ("a.example.com", "*.com"),
+        ("a.*.com",),
+        ("*a.example.com",),
+    ):
         yield Case(
             name=f"hosts {hosts}",
             document=tls_route(*hosts),
             policy=ROUTES,
-            words="without wildcards",
+            words="must name its hosts",
         )
     elsewhere = {**hostname, "name": "redis.default.svc.cluster.local"}
     words = "must lead to a host of this namespace"
@@ -314,7 +320,7 @@ def _istio() -> Iterator[Case]:
 def _istio_routes() -> Iterator[Case]:
     own = [to(f"w-a.{NAMESPACE}.internal")]
     sni = {"match": [{"port": 443, "sniHosts": ["a.example.com"]}], "route": own}
-    wild = {"match": [{"port": 443, "sniHosts": ["*.example.com"]}], "route": own}
+    wild = {"match": [{"port": 443, "sniHosts": ["*.com"]}], "route": own}
     yield Case(name="classic tcp", document=virtual_service())
     yield Case(name="classic tls", document=virtual_service(tcp=None, tls=[sni]))
     apply, lead = "must apply to gateways", "must lead to hosts"
@@ -325,7 +331,7 @@ def _istio_routes() -> Iterator[Case]:
         ("another's", {"gateways": [f"{NAMESPACE}/public", "other/public"]}, apply),
         ("seen by all", {"exportTo": None}, apply),
         ("http", {"http": [{"route": own}]}, "must have tcp and tls"),
-        ("wildcard", {"tls": [sni, wild]}, "without wildcards"),
+        ("wildcard", {"tls": [sni, wild]}, "must name its SNI hosts"),
         ("a host outside", {"tcp": [{"route": [to("redis.default")]}]}, lead),
         ("a tls host outside", {"tls": [{**sni, "route": [to("a")]}]}, lead),
     ):

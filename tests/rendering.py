@@ -179,6 +179,18 @@ def for_unit(what: Case, unit: UnitId) -> Case:
     )
 
 
+def routers(foundation: str, weight: int, port: int, *where: str) -> Located:
+    """The routers of a foundation, of TCP when the port is not 443."""
+    made = Destination(
+        namespace="router" if port == 443 else "tcp-router",
+        service=foundation,
+        port=port,
+        backend=Backend.ROUTER,
+        weight=weight,
+    )
+    return Located(destination=made, addresses=addresses(*where))
+
+
 BLUE = destination("blue", 90, "10.20.0.1:31001", "10.20.0.2:31001")
 GREEN = destination("green", 10, "10.20.0.1:31002")
 NONE_LEFT = destination("green", 10)
@@ -227,6 +239,26 @@ CASES: Mapping[str, Case] = {
     ),
     "api-port": case(
         {"api": Route(located=(api(*API_SERVERS),), ports=(20001,))}, unit=API
+    ),
+    "foundation-domain": case(
+        {
+            "tls": Route(
+                located=(
+                    routers("blue", 90, 443, "10.30.0.10:443", "10.30.0.11:443"),
+                    routers("green", 10, 443, "10.40.0.10:443"),
+                ),
+                hosts=("*.apps.example.com",),
+            )
+        },
+        unit=UnitId(cluster="blue", namespace="cf.domain", name="apps.example.com"),
+    ),
+    "foundation-tcp": case(
+        {
+            "tcp": Route(
+                located=(routers("blue", 1, 1024, "10.30.0.20:1024"),), ports=(20017,)
+            )
+        },
+        unit=UnitId(cluster="blue", namespace="cf.tcp", name="tcp.example.com-1024"),
     ),
     "fqdn": tcp(destination("lb", 90, *NAMES), NONE_LEFT),
     "no-address": tcp(destination("db", 1)),

@@ -116,7 +116,7 @@ def test_unknown_keys_come_with_a_hint_of_their_own_mapping(
     [
         (
             changed(("directory: {path: clusters}", "directory: {path: a}\n    kubeconfig: {}")),
-            "10:5 inventories[0]: expected exactly one source: directory, kubeconfig, tkgi, clusterApi, clusterProfile, openClusterManagement, argocd, flux, rancher, karmada, gardener",
+            "10:5 inventories[0]: expected exactly one source: directory, kubeconfig, tkgi, clusterApi, clusterProfile, openClusterManagement, argocd, flux, rancher, karmada, gardener, cloudFoundry",
         ),
         (
             changed(add="watch: {quiet: 20s}\n"),

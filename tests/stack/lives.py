@@ -6,6 +6,7 @@ server's own answer: a field that its definition does not have would be lost her
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from tests.stack.kube import Cluster
 
 HOLD = ["wharfinger.dev/held-by-a-test"]
 NAME = "eu1"
+ELSEWHERE = "192.0.2.1"  # nobody's, by RFC 5737
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,7 @@ class Life:
     golden: Golden
     data: Callable[[str], Mapping[str, str]]
     secret: tuple[str, str]
+    host: str
     settings: Document = field(default_factory=dict)
 
     @property
@@ -81,6 +84,16 @@ class Life:
         metadata = {"name": name, "namespace": namespace}
         head = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
         self.hub.api.apply({**head, "data": values})
+
+    def move(self) -> None:
+        """Its masters are others: nothing answers at the new address."""
+        self.hub.api.apply(self._moved(self._wished()))
+        if status := self.golden.body.get("status"):
+            self.hub.api.patch_status(self.ref, self._moved(_times(status)))
+
+    def _moved(self, body: Document) -> Document:
+        text = json.dumps(body).replace(self.host, ELSEWHERE)
+        return dict(json.loads(text))
 
     def delete(self) -> None:
         """Somebody deletes it, and its finalizer holds it."""
@@ -134,6 +147,9 @@ class ShootLife(Life):
     def rotate(self, token: str) -> None:
         self.garden.kubeconfigs[NAME] = self.data(token)["kubeconfig"]
 
+    def move(self) -> None:
+        self.garden.put(self._moved(self.golden.body))
+
     def delete(self) -> None:
         notes = {"confirmation.gardener.cloud/deletion": "true"}
         gone = golden.deleted(self.golden.body)
@@ -151,7 +167,11 @@ class ShootLife(Life):
 def life(source: str, hub: Cluster, ways: Ways, garden: Garden) -> Life:
     """The life of `eu1` in this inventory; the workload cluster is behind it."""
     server, ca = ways.workload.access.server, ways.workload.ca
-    common: dict[str, Any] = {"source": source, "hub": hub}
+    common: dict[str, Any] = {
+        "source": source,
+        "hub": hub,
+        "host": ways.workload.host,
+    }
 
     def kubeconfig(token: str) -> Mapping[str, str]:
         return {"value": ways.kubeconfig(token)}

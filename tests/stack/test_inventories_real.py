@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler import kubeplugin
 from reconciler.model.clusters import (
     ApiServer,
     ClusterObjects,
@@ -26,12 +27,13 @@ from reconciler.observe.watching import Watcher
 from reconciler.settings import Settings
 from tests import builders
 from tests.hub_objects import inventory
+from tests.plugins import Plugins
 from tests.stack.behind import path_behind
 from tests.stack.conftest import DOMAIN, NAMED
 from tests.stack.documents import Document, Ref, load
 from tests.stack.garden import garden_behind
 from tests.stack.kube import Cluster
-from tests.stack.lives import NAME, Life, Ways, definitions, life
+from tests.stack.lives import ELSEWHERE, NAME, Life, Ways, definitions, life
 from tests.stack.process import wait_until
 from tests.stack.stack import Stack
 from tests.watching import FAST
@@ -50,6 +52,9 @@ CRDS = (
     *("crds/cluster-inventory", "crds/open-cluster-management"),
     *("crds/flux", "crds/flux-helm"),
 )
+# Short watches: who was refused is known at the next request.
+PACE = replace(FAST, watch=(1.0, 1.5))
+MOVED = ApiServer(host=ELSEWHERE, port=6443)
 RBAC = "rbac.authorization.k8s.io/v1"
 _accounts = itertools.count(1)
 
@@ -138,12 +143,16 @@ def may(hub: Cluster, role: Document, index: int, verb: str) -> bool:
 
 @pytest.fixture
 def settings(told: Life, tmp_path: Path) -> Settings:
+    return settings_of(told, tmp_path)
+
+
+def settings_of(told: Life, folder: Path, **more: object) -> Settings:
     """Settings with this inventory, read as the manifest's ServiceAccount."""
     account = told.hub.service_account("wharfinger", "wharfinger")
-    path = tmp_path / "hub.yaml"
+    path = folder / "hub.yaml"
     path.write_text(told.hub.kubeconfig(account))
     hub = {"context": told.hub.name, "kubeconfig": str(path)}
-    lab = inventory(told.source, {**told.settings, "hub": hub})
+    lab = inventory(told.source, {**told.settings, "hub": hub, **more})
     entry = lab.model_dump(by_alias=True, exclude_defaults=True)
     return builders.settings(inventories=[entry], apis={"mode": "off"})
 
@@ -223,8 +232,24 @@ def deleted(view: ClusterView | None) -> bool:
     return view is not None and view.entry.state is ClusterState.DELETED
 
 
-def steps(told: Life, workload: Cluster, accounts: Accounts) -> list[Step]:
-    """Appears, provisioned, credentials rotated, deleted, gone."""
+def moved(view: ClusterView | None) -> bool:
+    """Its API route follows, whether or not it is reached there."""
+    return view is not None and view.entry.api_servers == (MOVED,)
+
+
+def gone(view: ClusterView | None) -> bool:
+    return view is None
+
+
+def gone_or_deleted(view: ClusterView | None) -> bool:
+    """Who has watched remembers the last word for a while."""
+    return gone(view) or deleted(view)
+
+
+def steps(
+    told: Life, workload: Cluster, accounts: Accounts, *, rotated: bool = True
+) -> list[Step]:
+    """Appears, provisioned, credentials rotated, masters replaced, deleted."""
     first, second = accounts.token(), accounts.token()
 
     def rotate() -> None:
@@ -234,11 +259,14 @@ def steps(told: Life, workload: Cluster, accounts: Accounts) -> list[Step]:
     found = [
         Step(do=told.appear, seen=unknown),
         Step(do=lambda: told.provision(first), seen=known(workload.uid, first)),
-        Step(do=rotate, seen=known(workload.uid, second)),
     ]
+    if rotated:
+        found.append(Step(do=rotate, seen=known(workload.uid, second)))
+    if told.source not in ("flux", "rancher"):  # addresses stand in their kubeconfigs
+        found.append(Step(do=told.move, seen=moved))
     if told.source != "flux":  # has no word for a cluster's deletion
         found.append(Step(do=told.delete, seen=deleted))
-    return [*found, Step(do=told.vanish, seen=lambda view: view is None)]
+    return found
 
 
 def cluster(snapshot: Snapshot) -> ClusterView | None:
@@ -249,7 +277,8 @@ def cluster(snapshot: Snapshot) -> ClusterView | None:
 def test_a_whole_life_as_one_pass_after_the_other_reads_it(
     told: Life, workload: Cluster, accounts: Accounts, settings: Settings
 ) -> None:
-    for step in steps(told, workload, accounts):
+    last = Step(do=told.vanish, seen=gone)
+    for step in [*steps(told, workload, accounts), last]:
         step.do()
         view = cluster(asyncio.run(observe(settings)))
         assert step.seen(view), view
@@ -258,12 +287,17 @@ def test_a_whole_life_as_one_pass_after_the_other_reads_it(
 def test_a_whole_life_as_it_is_watched(
     told: Life, workload: Cluster, accounts: Accounts, settings: Settings
 ) -> None:
+    # A server takes a token for ten seconds more, and what follows then is one for all.
+    rotated = told.source in ("flux", "gardener")
+    life = steps(told, workload, accounts, rotated=rotated)
+    life.append(Step(do=told.vanish, seen=gone_or_deleted))
+
     async def follow() -> None:
-        watcher = Watcher(settings, pace=FAST)
+        watcher = Watcher(settings, pace=PACE)
         task = asyncio.create_task(watcher.run())
         try:
             await watcher.settled()
-            for step in steps(told, workload, accounts):
+            for step in life:
                 await asyncio.to_thread(step.do)
                 async with asyncio.timeout(20):
                     while not step.seen(cluster(watcher.snapshot())):
@@ -296,6 +330,32 @@ def test_addresses_and_ids(
         case _:
             stable = told.hub.api.get(told.ref)["metadata"]["uid"]
     assert view.entry.inventory_id == stable
+
+
+def test_a_profile_is_read_as_whom_the_plugin_of_the_settings_says(
+    lives: dict[str, Life],
+    workload: Cluster,
+    accounts: Accounts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = lives["cluster_profile"]
+    plugins, token = Plugins(tmp_path / "plugins"), accounts.token()
+    monkeypatch.setenv(kubeplugin.FOLDER, str(plugins.folder))
+    kubeplugin.forget()
+    plugins.say("fleet-login", token=token)
+    grant(told)
+    told.appear()
+    told.provision("not-a-token-of-anybody")
+    providers = {"token": {"command": "fleet-login"}}
+    seen = asyncio.run(observe(settings_of(told, tmp_path, providers=providers)))
+    view = cluster(seen)
+    assert view is not None
+    assert isinstance(view.objects, ClusterObjects), view.objects
+    assert view.entry.cluster_id == workload.uid
+    (run,) = plugins.runs("fleet-login")
+    assert run["argv"] == []
+    told.forget()
 
 
 def without(role: Document, index: int, verb: str) -> Document:

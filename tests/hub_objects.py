@@ -64,12 +64,16 @@ def deleted(body: Body) -> Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:
-    """One cluster of a hub: its object and what the paths that it references answer."""
+    """One cluster of a hub: its object and what the paths that it references answer.
+
+    `beside` are objects of other kinds that are listed, too.
+    """
 
     plural: str
     body: Body
-    answers: Mapping[str, Body]
+    answers: Mapping[str, Body] = field(default_factory=dict)
     settings: Body = field(default_factory=dict)
+    beside: Mapping[str, Body] = field(default_factory=dict)
 
 
 def cluster_profile(name: str = "eu1") -> Golden:
@@ -229,7 +233,41 @@ def shoot(name: str = "eu1") -> Golden:
     )
 
 
+def capi_cluster(name: str = "eu1") -> Golden:
+    body = {
+        "apiVersion": "cluster.x-k8s.io/v1beta2",
+        "kind": "Cluster",
+        "metadata": {**metadata(name, "team-a"), "annotations": {}},
+        "spec": {"controlPlaneEndpoint": {"host": "10.0.0.1", "port": 6443}},
+        "status": {
+            "initialization": {"controlPlaneInitialized": True},
+            "conditions": [{"type": "Available", "status": "True"}],
+            "phase": "Provisioned",
+        },
+    }
+    labels = {"cluster.x-k8s.io/cluster-name": name}
+    beside = {
+        **secret(value=kubeconfig()),
+        "type": "cluster.x-k8s.io/secret",
+        "metadata": {**metadata(f"{name}-kubeconfig", "team-a"), "labels": labels},
+    }
+    return Golden(plural="clusters", body=body, beside={"secrets": beside})
+
+
+def argocd_secret(name: str = "eu1") -> Golden:
+    tls = {"insecure": False, "caData": encoded(PEM)}
+    config = json.dumps({"bearerToken": TOKEN, "tlsClientConfig": tls})
+    labels = {"argocd.argoproj.io/secret-type": "cluster"}
+    body = {
+        **secret(name=name, server="https://10.0.0.1:6443", config=config),
+        "metadata": {**metadata(f"cluster-{name}", "argocd"), "labels": labels},
+    }
+    return Golden(plural="secrets", body=body)
+
+
 GOLDEN: Mapping[str, Callable[[str], Golden]] = {
+    "cluster_api": capi_cluster,
+    "argocd": argocd_secret,
     "cluster_profile": cluster_profile,
     "open_cluster_management": managed_cluster,
     "flux": kustomization,

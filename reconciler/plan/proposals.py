@@ -40,7 +40,7 @@ Before = Callable[[str], bytes | None]
 Preparation = Callable[[Sequence[UnitWrite]], Sequence[CommitDraft]]
 """The gateways' own files, when of all writes these alone release ports."""
 
-# A namespace has no dot, so none of these meets the group of one.
+# A namespace has no dot, and `cf.` begins none of these: none meets the group of one.
 API, ADOPTION = "api.server", "first.adoption"
 DELETIONS, REWRITES, GATEWAY = "withheld.deletions", "withheld.rewrites", "gateway"
 DECIDED = frozenset({Change.WISH, Change.REWRITE, Change.DELETION})

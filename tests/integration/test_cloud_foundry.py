@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import rest
 from reconciler.model.clusters import (
     ClusterObjects,
     ClusterView,
@@ -33,12 +35,14 @@ class Place:
     foundry: Foundry
     folder: Path
 
-    def view(self, **settings: Any) -> ClusterView:
-        """One look of a new process."""
+    def reader(self, **settings: Any) -> CloudFoundryReader:
         body = {"credentials": "blue", "systemDomain": "sys.blue.example.com"}
         inventory = {"name": "blue", "cloudFoundry": {**body, **settings}}
-        reader = CloudFoundryReader(Inventory.model_validate(inventory))
-        return asyncio.run(reader.view())
+        return CloudFoundryReader(Inventory.model_validate(inventory))
+
+    def view(self, **settings: Any) -> ClusterView:
+        """One look of a new process."""
+        return asyncio.run(self.reader(**settings).view())
 
     def served(self, **settings: Any) -> dict[str, VirtualService]:
         """What is known to be served, by namespace and name."""
@@ -202,6 +206,30 @@ def test_an_answer_that_is_none_makes_the_foundation_unknown(
         said if asked.path == "/v3/domains" else right
     )
     assert place.unknown().why is why
+
+
+def test_a_server_that_answers_late_is_given_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "LIMITS", replace(rest.LIMITS, request_seconds=0.5))
+    done = threading.Event()
+
+    def meddle(asked: Asked, said: Said) -> Said:
+        if asked.path == "/v3/domains":
+            done.wait(20)
+        return said
+
+    async def look() -> object:
+        try:
+            return (await place.reader().view()).objects
+        finally:
+            done.set()
+            await asyncio.sleep(0.2)  # the server may end its side, too
+
+    place.foundry.meddle = meddle
+    found = asyncio.run(look())
+    assert isinstance(found, Unknown)
+    assert found.why is Why.TIMEOUT
 
 
 def test_no_token_follows_an_answer_to_another_server(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reconciler import yamlio
 from reconciler.codes import Code
 from reconciler.mounted import VARIABLE
 from reconciler.wishes import parse_wish
@@ -334,3 +335,42 @@ def test_a_revert_holds_and_routers_are_followed_meanwhile(house: House) -> None
     assert "migration" in explained.out
     asked = house.ingress.run("history", "*.apps.blue.example.com")
     assert unit in asked.out, asked.err
+
+
+def test_a_foundation_that_settings_no_longer_name_has_vanished(house: House) -> None:
+    house.settle()
+    before = house.ingress.files()
+    body = yamlio.load(house.settings())
+    assert isinstance(body, dict)
+    del body["inventories"][1]
+    files = {"wharfinger.yaml": yamlio.dump(body).encode()}
+    house.ingress.commit(files, "Take blue away")
+    done = house.reconcile()
+    assert done.code == 3
+    assert {e["code"] for e in done.rows("skip")} == {Code.CLUSTER_VANISHED}
+    assert house.ingress.files() == before
+
+
+def test_a_foundation_under_another_name_is_an_impostor(house: House) -> None:
+    house.settle()
+    before = house.ingress.files()
+    body = house.settings().replace(b"name: blue", b"name: azure")
+    body = body.replace(b"- blue", b"- azure")
+    house.ingress.commit({"wharfinger.yaml": body}, "Call blue azure")
+    done = house.reconcile()
+    assert done.code in (3, 5)
+    codes = {(e["cluster"], e["code"]) for e in done.rows("skip")}
+    assert codes == {
+        ("azure", Code.DUPLICATE_CLUSTER),
+        ("blue", Code.CLUSTER_VANISHED),
+    }
+    assert house.ingress.files() == before
+
+
+def test_nothing_is_written_into_a_foundation(house: House) -> None:
+    files = {"wharfinger.yaml": house.settings()}
+    house.ingress.commit(files, "Set up")
+    done = house.ingress.run("reconcile", "--write-back", "on")
+    assert done.code == 0, done.err
+    assert {each.method for each in house.blue.asked} == {"GET"}
+    assert "blue" not in done.err

@@ -124,10 +124,6 @@ def routers() -> Iterator[Routers]:
         yield Routers(stack=stack)
 
 
-def files_at(ingress: Ingress) -> dict[str, bytes]:
-    return {path: ingress.show(path).encode() for path in ingress.files("manifests")}
-
-
 def reaches(port: int, name: str) -> str:
     return greeted(port, client_hello(name))
 
@@ -150,62 +146,113 @@ def until_heard(what: Callable[[], str], wanted: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.envoy
-def test_names_and_ports_of_foundations_reach_their_routers(
-    blue: Foundry, tmp_path: Path, routers: Routers
-) -> None:
-    green = Foundry(name="green")
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """Foundations behind a real Envoy; the routers of red speak TLS."""
+
+    ingress: Near
+    envoy: RealEnvoy
+    tcp: int
+
+    def sync(self) -> None:
+        """Bring Envoy to the branch."""
+        done = self.ingress.run("envoy-sync", "--once")
+        assert done.code == 0, done.err
+        assert "unit refused" not in done.err, done.err
+
+    def proofs(self) -> dict[str, Doc]:
+        """What `prove` says of each unit."""
+        done = self.ingress.run("prove", "-o", "json", "--write-back", "on")
+        assert done.code == 0, done.err
+        return {each["unit"]: each for each in done.plan["items"]}
+
+
+def gateway_of(envoy: RealEnvoy) -> Doc:
+    return {
+        "name": "public",
+        "renderer": "envoy",
+        "namespace": "ingress",
+        "host": "localhost",
+        "tlsPort": envoy.tls_port,
+        "ports": {"range": [str(free_port()) for _ in range(6)]},
+        "proof": {"envoySync": str(envoy.options.status)},
+    }
+
+
+@pytest.fixture
+def served(blue: Foundry, tmp_path: Path, routers: Routers) -> Iterator[Served]:
+    green, red = Foundry(name="green"), Foundry(name="red")
     green.domain("apps.green.example.com")
     green.domain("apps.blue.example.com")
-    http, others = routers.talker("blue http"), routers.talker("green http")
+    red.domain("apps.red.example.com")
     tcp = routers.workload("blue tcp")
     blue.tcp_route(blue.domains[1], tcp)
     ingress = Near(root=tmp_path / "ingress").start()
-    with serving(green, tmp_path), RealEnvoy(tmp_path / "envoy") as envoy:
-        ingress.environment[VARIABLE] = str(tmp_path / "credentials")
-        ranges = [free_port() for _ in range(4)]
+    with (
+        serving(green, tmp_path),
+        serving(red, tmp_path),
+        RealEnvoy(tmp_path / "envoy") as envoy,
+    ):
+        options = envoy.options
+        ingress.environment |= {
+            VARIABLE: str(tmp_path / "credentials"),
+            "WHARFINGER_OUT": str(options.folder),
+            "WHARFINGER_STATUS": str(options.status),
+            "WHARFINGER_ADMIN": options.admin,
+            "WHARFINGER_BIND": options.bind,
+        }
+        shares = {"*.apps.blue.example.com": {"blue": 90, "green": 10}}
+        here = {"routers": [HOST], "tcpRouters": [HOST]}
+        blues, greens = routers.talker("blue http"), routers.talker("green http")
+        reds = int(red.url.rpartition(":")[2])
         settings = ingress.settings(
             domain="ingress.example.com",
             tenants=TENANTS,
-            gateways=[
-                {
-                    "name": "public",
-                    "renderer": "envoy",
-                    "namespace": "ingress",
-                    "tlsPort": envoy.tls_port,
-                    "ports": {"range": [*map(str, ranges)]},
-                }
-            ],
+            gateways=[gateway_of(envoy)],
             inventories=[
                 {"name": "lab", "directory": {"path": str(ingress.clusters)}},
-                foundation(
-                    "blue",
-                    routers=[HOST],
-                    routerPort=http,
-                    tcpRouters=[HOST],
-                    shares={"*.apps.blue.example.com": {"blue": 90, "green": 10}},
-                ),
-                foundation("green", routers=[HOST], routerPort=others),
+                foundation("blue", routerPort=blues, shares=shares, **here),
+                foundation("green", routerPort=greens, **here),
+                foundation("red", routerPort=reds, **here),
             ],
         )
         ingress.commit({"wharfinger.yaml": settings}, "Set up")
-        done = ingress.reconcile()
+        done = ingress.run("reconcile", "-o", "json")
         assert done.code == 0, done.err + done.out
-        files = files_at(ingress)
-        assert envoy.sync(files).refused == {}
-        tls = envoy.tls_port
-        for name in ("api.sys.blue.example.com", "login.sys.blue.example.com"):
-            until_heard(lambda name=name: reaches(tls, name), "blue http")
-        until_heard(lambda: reaches(tls, "a.apps.green.example.com"), "green http")
-        with pytest.raises((OSError, EOFError)):
-            reaches(tls, "a.apps.elsewhere.example.com")
-        path = f"manifests/public/blue/cf.tcp/tcp-tcp.blue.example.com-{tcp}.yaml"
-        header = parse_wish_header(files[path])
-        assert header is not None
-        assert set(spread(HOST, header.served[0].port, 20)) == {"blue tcp"}
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            hello = client_hello("a.apps.blue.example.com")
-            counted = Counter(pool.map(lambda _: greeted(tls, hello), range(1000)))
-        print(dict(counted))
-        assert counted.total() == 1000
-        assert abs(counted["blue http"] - 900) <= 50, counted
+        yield Served(ingress=ingress, envoy=envoy, tcp=tcp)
+
+
+@pytest.mark.envoy
+def test_names_and_ports_of_foundations_reach_their_routers(served: Served) -> None:
+    served.sync()
+    tls = served.envoy.tls_port
+    for name in ("api.sys.blue.example.com", "login.sys.blue.example.com"):
+        until_heard(lambda name=name: reaches(tls, name), "blue http")
+    until_heard(lambda: reaches(tls, "a.apps.green.example.com"), "green http")
+    with pytest.raises((OSError, EOFError)):
+        reaches(tls, "a.apps.elsewhere.example.com")
+    path = f"manifests/public/blue/cf.tcp/tcp-tcp.blue.example.com-{served.tcp}.yaml"
+    header = parse_wish_header(served.ingress.show(path).encode())
+    assert header is not None
+    assert set(spread(HOST, header.served[0].port, 20)) == {"blue tcp"}
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        hello = client_hello("a.apps.blue.example.com")
+        counted = Counter(pool.map(lambda _: greeted(tls, hello), range(1000)))
+    print(dict(counted))
+    assert counted.total() == 1000
+    assert abs(counted["blue http"] - 900) <= 50, counted
+
+
+@pytest.mark.envoy
+def test_units_of_foundations_are_proven_by_connections(served: Served) -> None:
+    """A name below the wildcard is said, and only who speaks TLS for it is reached."""
+    route = f"blue/cf.tcp/tcp.blue.example.com-{served.tcp}"
+    assert served.proofs()[route]["stage"] != "serving"
+    served.sync()
+    proofs = served.proofs()
+    print({unit: (each["stage"], each["message"]) for unit, each in proofs.items()})
+    assert proofs[route]["stage"] == "serving"
+    assert proofs["red/cf.domain/apps.red.example.com"]["stage"] == "serving"
+    no_tls = proofs["blue/cf.domain/apps.blue.example.com"]
+    assert no_tls["stage"] != "serving"
+    assert "for wharfinger.apps.blue.example.com" in no_tls["message"]

@@ -233,12 +233,7 @@ def _routes() -> Iterator[Case]:
             words="never to the Gateway",
         )
     yield Case(name="a domain", document=tls_route("*.apps.example.com"))
-    for hosts in (
-        ("*",),
-        ("a.example.com", "*.com"),
-        ("a.*.com",),
-        ("*a.example.com",),
-    ):
+    for hosts in (("*.com",), ("a.example.com", "*.com")):
         yield Case(
             name=f"hosts {hosts}",
             document=tls_route(*hosts),

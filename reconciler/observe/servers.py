@@ -114,10 +114,14 @@ async def certificate_names_of(
         return None
     if credentials.proxy:  # this handshake would go past it
         return None
+    host, port, ca = credentials.host, credentials.port, credentials.ca
+    if not credentials.is_root:  # that host is not the API server that is routed to
+        first = entry.api_servers[0]
+        host, port, ca = first.host, first.port, entry.ca_bundle
     names = await server_certificate_names(
-        credentials.host,
-        credentials.port,
-        ca=credentials.ca,
+        host,
+        port,
+        ca=ca,
         server_name=settings.api_host(entry.name),
     )
     return parse.certificate_names(names)

@@ -52,6 +52,13 @@ def test_an_authorized_cluster_endpoint_is_an_address() -> None:
         assert read_one(SOURCE, GOLDEN, body).entry.api_servers == ()
 
 
+def test_a_bundle_that_is_no_ascii_is_none() -> None:
+    endpoint = {"enabled": True, "fqdn": "api.eu1.example.com", "caCerts": "\u00e4"}
+    body = changed(GOLDEN.body, "spec", localClusterAuthEndpoint=endpoint)
+    found = reached(read_one(SOURCE, GOLDEN, body))
+    assert found.entry.ca_bundle == PEM  # of the server that it is read from
+
+
 def test_the_secret_is_what_the_status_says_else_by_its_name() -> None:
     body = changed(GOLDEN.body, "status", clientSecretName=None)
     (reference,) = wanted(inventory(SOURCE), {"clusters": [body]})

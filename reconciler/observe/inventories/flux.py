@@ -21,6 +21,7 @@ from reconciler.observe.inventories.objects import (
     config_map,
     from_secret,
     or_unknown,
+    pem,
     secret,
     shown,
 )
@@ -139,7 +140,7 @@ def _member(inventory: Inventory, way: Way, fetched: Fetched) -> Member:
         name=way.name,
         inventory=inventory.name,
         api_servers=(address,) if address is not None else (),
-        ca_bundle=parse.text(data.get("ca.crt")),
+        ca_bundle=pem(data.get("ca.crt")),
         inventory_id=parse.cluster_id(f"{kind}{way.foreign}"),
         origin=way.origin,
     )

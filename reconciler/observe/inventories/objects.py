@@ -122,6 +122,12 @@ def from_halves(cluster: Json, user: Json, allow: Allow, where: str) -> Credenti
     return from_kubeconfig(json.dumps(document), allow, where)
 
 
+def pem(value: object) -> str:
+    """A CA bundle that no credentials vouch for: ASCII, or none, since TLS reads nothing else."""
+    text = parse.text(value)
+    return text if text.isascii() else ""
+
+
 def or_unknown(ask: Callable[[], Credentials]) -> Credentials | Unknown:
     """What was asked for, or why it was refused: that is one cluster's trouble."""
     try:

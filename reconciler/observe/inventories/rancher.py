@@ -18,6 +18,7 @@ from reconciler.observe.inventories.objects import (
     answer,
     from_secret,
     or_unknown,
+    pem,
     secret,
     trimmed,
 )
@@ -85,7 +86,7 @@ def _member(inventory: Inventory, key: Key, body: Json, fetched: Fetched) -> Mem
         inventory=inventory.name,
         state=_state(body),
         api_servers=(address,) if address is not None else (),
-        ca_bundle=parse.text(endpoint.get("caCerts")) if address is not None else "",
+        ca_bundle=pem(endpoint.get("caCerts")) if address is not None else "",
         inventory_id=body["uid"],
         origin=f"Cluster {namespace}/{name}",
     )

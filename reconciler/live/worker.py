@@ -36,6 +36,7 @@ class Worker:
 
     def _serve(self) -> None:
         self._loop.run_forever()
+        self._loop.run_until_complete(_cancel_all())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
@@ -45,9 +46,17 @@ class Worker:
         return await asyncio.shield(asyncio.wrap_future(future))
 
     def close(self) -> None:
-        """End the thread when its job has ended; one that hangs ends with the process."""
+        """End the thread: a job that waits is cancelled, one that hangs ends with the process."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=1.0)
+
+
+async def _cancel_all() -> None:
+    """End what waits: connections close themselves only while their loop runs."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in left:
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 class Inline:

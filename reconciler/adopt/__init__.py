@@ -17,7 +17,7 @@ from reconciler.names import port_path
 from reconciler.ports import contains, never_allocatable
 from reconciler.settings import Gateway
 
-__all__ = ["Adopted", "Adoption", "Refusal", "adopt"]
+__all__ = ["Adopted", "Adoption", "Refusal", "adopt", "ports_of_routes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -60,8 +60,13 @@ def adopt(
     writes: list[FileWrite] = []
     there: list[Adoption] = []
     refusals = _doubled(wanted)
+    has = ports_of_routes(gateway, files)
     for each in sorted(wanted):
-        reason = _not_allowed(each.port, gateway) or _no_cluster(each, ids)
+        reason = (
+            _not_allowed(each.port, gateway)
+            or _no_cluster(each, ids)
+            or _has_another(each, has)
+        )
         if reason:
             refusals.append(Refusal(where=each.where, what=reason))
             continue
@@ -79,6 +84,35 @@ def adopt(
         else:
             writes.append(FileWrite(path=entry.path, data=format_entry(entry)))
     return Adopted(writes=tuple(writes), there=tuple(there), refusals=tuple(refusals))
+
+
+def ports_of_routes(
+    gateway: Gateway, files: Mapping[str, File]
+) -> dict[tuple[UnitId, str], int]:
+    """The ports of a gateway that routes have now."""
+    found: dict[tuple[UnitId, str], int] = {}
+    for path, file in files.items():
+        if not path.startswith(f"ports/{gateway.name}/"):
+            continue
+        try:
+            entry = parse_entry(path, file.data)
+        except Malformed:
+            continue  # the planner reports it and freezes its unit
+        if entry.state is PortState.ACTIVE and entry.owner is not None:
+            found[entry.owner.unit, entry.owner.route] = int(entry.key)
+    return found
+
+
+def _has_another(each: Adoption, has: Mapping[tuple[UnitId, str], int]) -> str:
+    if each.unit is None:
+        return ""
+    port = has.get((each.unit, each.route), each.port)
+    if port == each.port:
+        return ""
+    return (
+        f"route {each.route} of {each.unit} has port {port} already; it moves when its "
+        "VirtualService asks for another one with request-port"
+    )
 
 
 def _owner(each: Adoption, ids: Mapping[str, str]) -> Owner | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from reconciler import yamlio
-from reconciler.adopt import Adopted, Adoption, Refusal, adopt
+from reconciler.adopt import Adopted, Adoption, Refusal, adopt, ports_of_routes
 from reconciler.adopt.gateways import open_ports
 from reconciler.adopt.listed import read_list
 from reconciler.adopt.services import Lookup, lookup, node_ports
@@ -22,6 +22,7 @@ from reconciler.cli.people import author, commit
 from reconciler.directory import contents
 from reconciler.errors import Blocked, ReconcileError, Usage
 from reconciler.model.repository import FileWrite, Head, History
+from reconciler.model.units import UnitId
 from reconciler.plan import Inputs
 from reconciler.plan.pins import HeadPins
 from reconciler.printable import printable
@@ -69,7 +70,8 @@ def command(
     seen = asyncio.run(one_pass(repository, PassOptions(commit=False), Memory()))
     head, history, settings = _known(seen)
     into = _gateway(settings, gateway)
-    adoptions = _adoptions(wanted, into, lookup(seen.claims))
+    has = ports_of_routes(into, head.files)
+    adoptions = _adoptions(wanted, into, lookup(seen.claims), has)
     ids = _ids(seen, head, history)
     made = adopt(adoptions, into, ids, head.files)
     proof = _proven(seen, made)
@@ -97,9 +99,16 @@ def _gateway(settings: Settings, name: str) -> Gateway:
 
 
 def _adoptions(
-    wanted: _Sources, gateway: Gateway, found: Lookup
+    wanted: _Sources,
+    gateway: Gateway,
+    found: Lookup,
+    has: Mapping[tuple[UnitId, str], int],
 ) -> tuple[Adoption, ...]:
-    """All ports of all sources. Raises Usage when one of them cannot be understood."""
+    """All ports of all sources. Raises Usage when one of them cannot be understood.
+
+    A route that `has` another port keeps that: its NodePort is left out, and what a hand-made
+    gateway still has open for it is reserved for nobody.
+    """
     if not (wanted.ports or wanted.nodeports or wanted.gateways):
         raise Usage("nothing to import", hint="name --ports, --nodeports or --gateways")
     adoptions: list[Adoption] = []
@@ -108,16 +117,28 @@ def _adoptions(
         _refuse(refusals)
         adoptions += listed
     if wanted.gateways is not None:
-        adoptions += open_ports(_documents(wanted.gateways), found)
+        opened = open_ports(_documents(wanted.gateways), found)
+        adoptions += [
+            Adoption(port=each.port, where=each.where) if _moved(each, has) else each
+            for each in opened
+        ]
     if wanted.nodeports:
         ranges = gateway.ports.range
-        every = node_ports(found)
+        every = [each for each in node_ports(found) if not _moved(each, has)]
         adoptions += [e for e in every if any(e.port in each for each in ranges)]
         left = len(every) - len([e for e in adoptions if e in every])
         if left:
-            text = f"{left} NodePorts are outside of ports.range and were left out"
+            ports = "NodePort is" if left == 1 else "NodePorts are"
+            text = f"{left} {ports} outside of ports.range and left out"
             click.echo(text, err=True)
     return tuple(dict.fromkeys(adoptions))
+
+
+def _moved(each: Adoption, has: Mapping[tuple[UnitId, str], int]) -> bool:
+    """Whether a route has another port here already."""
+    if each.unit is None:
+        return False
+    return has.get((each.unit, each.route), each.port) != each.port
 
 
 def _bytes(path: Path) -> bytes:

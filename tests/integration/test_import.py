@@ -162,11 +162,37 @@ def test_the_port_that_an_exposure_has_already_is_there(ingress: Ingress) -> Non
     assert "1 there already" in done.err
 
 
+def test_a_route_that_has_another_port_already_keeps_it(ingress: Ingress) -> None:
+    (taken,) = ledger(ingress)
+    done = listed(ingress, LIST.replace("billing", "orders"))
+    assert done.code == 2
+    assert f"route tcp of eu1/shop/orders has port {taken} already" in done.err
+
+
+def test_node_ports_of_routes_that_are_served_are_left_out(ingress: Ingress) -> None:
+    ingress.write("eu1/svc-orders.yaml", documents.service("orders", 20055))
+    assert ingress.reconcile().code == 0
+    done = ingress.run("import", "--nodeports")
+    assert done.code == 0, done.err
+    assert 20055 not in ledger(ingress)
+    assert 20077 in ledger(ingress)
+
+
+def test_what_a_hand_made_gateway_has_open_for_a_served_route_is_nobodys(
+    ingress: Ingress,
+) -> None:
+    ingress.write("eu1/svc-orders.yaml", documents.service("orders", 20077))
+    ingress.write("eu1/svc-billing.yaml", documents.service("billing", 20078))
+    assert ingress.reconcile().code == 0
+    assert imported(ingress, gateway_objects("10.20.0.1")).code == 0
+    assert ledger(ingress)[20060] == "reserved nobody"
+
+
 def test_node_ports_keep_their_numbers(ingress: Ingress) -> None:
     ingress.write("eu1/svc-far.yaml", documents.service("far", 31999))
     done = ingress.run("import", "--nodeports")
     assert done.code == 0, done.err
-    assert "2 NodePorts are outside of ports.range" in done.err
+    assert "1 NodePort is outside of ports.range" in done.err
     assert ledger(ingress)[20077] == "reserved eu1/shop/billing/tcp"
 
 

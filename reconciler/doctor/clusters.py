@@ -70,7 +70,9 @@ async def _inventory(inventory: Inventory, members: Found) -> list[Finding]:
         advice = "is it the right one, and may we see its clusters?"
         found = [warn(where, "inventory", "it names no cluster", advice)]
     else:
-        found = [ok(where, "inventory", f"{len(members)} clusters")]
+        count = len(members)
+        text = f"{count} cluster" if count == 1 else f"{count} clusters"
+        found = [ok(where, "inventory", text)]
     return [*found, *await _hub(inventory, where)]
 
 

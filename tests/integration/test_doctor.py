@@ -30,7 +30,7 @@ def findings(ingress: Ingress, code: int = 0) -> dict[tuple[str, str], dict[str,
 def test_a_healthy_place_has_nothing_to_do(ingress: Ingress) -> None:
     found = findings(ingress)
     assert found["repository", "push"]["result"] == "ok"
-    assert found["inventory lab", "inventory"]["found"] == "1 clusters"
+    assert found["inventory lab", "inventory"]["found"] == "1 cluster"
     assert found["cluster eu1", "cluster"]["result"] == "ok"
     assert "100 ports free" in found["gateway public", "room"]["found"]
     assert not [each for each in found.values() if each["result"] == "fail"]

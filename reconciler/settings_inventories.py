@@ -127,7 +127,9 @@ class Rancher(HubSource):
 
 
 class Karmada(HubSource):
-    """Karmada's Clusters."""
+    """Karmada's Clusters. Their Secrets are read in `namespaces` alone."""
+
+    namespaces: tuple[Label, ...] = ("karmada-cluster",)
 
 
 class Gardener(HubSource):

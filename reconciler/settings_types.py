@@ -89,9 +89,21 @@ def _program(value: str) -> str:
     return value
 
 
+# Whoever writes the object chooses the value: it must not choose what runs.
+_COMMANDING = re.compile(
+    r"(?:WHARFINGER_|LD_|DYLD_|PYTHON|PERL|RUBY|NODE_|JAVA_|JDK_|GIT_|BASH|GCONV|GLIBC)|"
+    r"(?:ENV|PATH|IFS|SHELL|SHELLOPTS|PS4|PROMPT_COMMAND|_JAVA_OPTIONS)\Z"
+)
+
+
 def _variable(value: str) -> str:
     if re.fullmatch(_VARIABLE, value) is None:
         raise ValueError("expected the name of an environment variable")
+    if _COMMANDING.match(value):
+        raise ValueError(
+            "such a variable makes a program run or load other code, or holds our own secrets; "
+            "expected one that only configures the plug-in"
+        )
     return value
 
 

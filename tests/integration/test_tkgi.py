@@ -206,6 +206,34 @@ def test_binds_give_a_kubeconfig_once_a_cluster(pks: Pks, scope: str) -> None:
     assert len(posts) == 1
 
 
+def test_a_kubeconfig_that_is_refused_is_asked_for_once(pks: Pks) -> None:
+    created(pks.tkgi)
+    pks.tkgi.uaa.scopes = (ADMIN,)
+    oidc = kubeconfig()
+    oidc["users"][0]["user"] = {"auth-provider": {"name": "oidc"}}
+    pks.tkgi.kubeconfigs["k1"] = oidc
+    source = reader(inventory(binds=True))
+
+    async def looks() -> None:
+        for _ in range(3):
+            await source.read()
+
+    asyncio.run(looks())
+    assert len([each for each in pks.tkgi.asked if each.method == "POST"]) == 1
+
+
+def test_clusters_without_an_id_share_no_kubeconfig(pks: Pks) -> None:
+    pks.tkgi.uaa.scopes = (ADMIN,)
+    for name in ("k1", "k2"):
+        created(pks.tkgi, name)
+        del pks.tkgi.clusters[name]["uuid"]
+        pks.tkgi.kubeconfigs[name] = kubeconfig(f"https://{name}.pks.example.com:8443")
+    pks.inventory = inventory(binds=True)
+    found = pks.look()
+    assert not isinstance(found, Unknown)
+    assert not any(isinstance(each, Server) for each in found)
+
+
 def test_binds_need_a_scope_that_may_have_them(pks: Pks) -> None:
     created(pks.tkgi)
     pks.inventory = inventory(binds=True)

@@ -102,3 +102,17 @@ def test_unjoining_deletes_and_not_being_ready_does_not() -> None:
 def test_a_secret_without_a_token_is_one_clusters_trouble() -> None:
     found = read_one(SOURCE, GOLDEN, answers={PATH: secret(caBundle=PEM)})
     assert why(found) == (Why.UNREADABLE, "Cluster eu1: the Secret has no token")
+
+
+def test_a_secret_of_another_namespace_is_nobodys_business() -> None:
+    named = {"namespace": "kube-system", "name": "admin-token"}
+    body = changed(GOLDEN.body, "spec", secretRef=named)
+    assert wanted(inventory(SOURCE), {"clusters": [body]}) == []
+    found = read_one(SOURCE, GOLDEN, body)
+    assert why(found)[0] is Why.FORBIDDEN
+    assert "`namespaces`" in why(found)[1]
+
+
+def test_a_secret_without_a_ca_sends_no_token_to_whom_others_vouch_for() -> None:
+    found = read_one(SOURCE, GOLDEN, answers={PATH: secret(token=TOKEN)})
+    assert "caBundle" in why(found)[1]

@@ -51,7 +51,8 @@ class Karmada:
     ) -> tuple[Reference, ...]:
         """The Secrets with token and CA."""
         wanted = (
-            _secret(name, body) for (_, name), body in objects.all("clusters").items()
+            _secret(inventory, name, body)
+            for (_, name), body in objects.all("clusters").items()
         )
         return tuple(each for each in wanted if each is not None)
 
@@ -70,11 +71,19 @@ def kept(body: Json) -> Json:
     return trimmed(body, spec=SPEC)
 
 
-def _secret(name: str, body: Json) -> Reference | None:
+def _secret(inventory: Inventory, name: str, body: Json) -> Reference | None:
+    """The Secret that a Cluster names, where it is a cluster's: any other may be anybody's."""
     named = parse.mapping(body["spec"].get("secretRef"))
     if not named or body["deleting"]:
         return None
+    if not _may_read(inventory, named):
+        return None
     return secret(named.get("namespace"), named.get("name"), of=name)
+
+
+def _may_read(inventory: Inventory, named: Json) -> bool:
+    allowed = inventory.hub.namespaces if inventory.hub is not None else ()
+    return not allowed or named.get("namespace") in allowed
 
 
 def _member(inventory: Inventory, name: str, body: Json, fetched: Fetched) -> Member:
@@ -113,8 +122,15 @@ def _access(
         raise RefusedKubeconfig(what, where, why=Why.UNAUTHORISED, hint=hint)
     if spec.get("proxyHeader"):
         raise RefusedKubeconfig("proxyHeader is not accepted", where)
-    found = answer(fetched, _secret(name, body), where)
+    if not _may_read(inventory, parse.mapping(spec.get("secretRef"))):
+        what = "its secretRef is not in a namespace that the inventory may read"
+        hint = "add it to `namespaces` of the inventory when it is a cluster's"
+        raise RefusedKubeconfig(what, where, why=Why.FORBIDDEN, hint=hint)
+    found = answer(fetched, _secret(inventory, name, body), where)
     bundle = parse.text(parse.mapping(found.get("data")).get("caBundle"))
+    if not bundle and not spec.get("insecureSkipTLSVerification"):
+        what = "its Secret has no caBundle: nothing would say whose server it is"
+        raise RefusedKubeconfig(what, where)
     cluster = {
         "server": _endpoint(spec),
         "certificate-authority-data": bundle,

@@ -57,7 +57,7 @@ class TkgiReader:
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
         self._tokens = Tokens()
-        self._bound: dict[str, Credentials] = {}
+        self._bound: dict[tuple[str, str], Credentials | Unknown] = {}
 
     async def read(self) -> Found:
         """All clusters that the API lists."""
@@ -103,17 +103,26 @@ class TkgiReader:
     async def _bind(
         self, told: Told, api: Rest, client: Client
     ) -> Credentials | Unknown:
-        """A kubeconfig from the API; asked for once a cluster, since each makes an account."""
-        key = told.entry.inventory_id
+        """A kubeconfig from the API; asked for once a cluster, since each makes an account.
+
+        One that is refused is not asked for again: the next would be refused, too.
+        """
+        key = (told.foreign, told.entry.inventory_id)
+        if not told.entry.inventory_id:
+            what = "it has no uuid, so no kubeconfig is asked for"
+            return Unknown(why=Why.NO_ID, message=what)
         if key in self._bound:
             return self._bound[key]
         path = f"/v1/clusters/{quote(told.foreign, safe='')}/binds"
         try:
             found = await self._get(api, client, path, form={})
+        except KubeError as exc:
+            return exc.unknown()
+        try:
             where, allow = f"binds of {told.foreign[:64]}", self._inventory.allow
             self._bound[key] = from_kubeconfig(_as_text(found), allow, where)
-        except (KubeError, RefusedKubeconfig) as exc:
-            return exc.unknown()
+        except RefusedKubeconfig as exc:
+            self._bound[key] = exc.unknown()
         return self._bound[key]
 
     async def _get(

@@ -9,6 +9,7 @@ none                  | its inventory could not be read | SKIPPED (inventory unr
 none                  | says deleted                    | DELETED: its units are removed, guarded
 none                  | any                             | SKIPPED (vanished)
 deleted, ANOTHER      | any                             | SKIPPED (recreated): frozen
+deleted, UNSURE       | is of another inventory         | as none: nobody vouches that it is gone
 deleted               | its inventory could not be read | SKIPPED (inventory unreadable)
 deleted               | any                             | DELETED
 refused               | any                             | SKIPPED (duplicate, disagree, other CA)
@@ -213,7 +214,11 @@ class _Judge:
         """A cluster that its inventory calls deleted: when it is the one that Git knows."""
         if record is None:
             return Standing(cluster=entry.name, stands=Stands.DELETED)
-        if likeness(entry, record) is Likeness.ANOTHER:
+        is_it, is_own = likeness(entry, record), entry.inventory == record.inventory
+        if is_it is Likeness.UNSURE and not is_own:
+            # It speaks of whatever it called so: of the one that Git knows it says nothing.
+            return self._absent(entry.name, record)
+        if is_it is Likeness.ANOTHER:
             message = (
                 f"the inventory says that {id_of(entry)} was deleted, and Git knows "
                 f"{record.cluster_id} by this name: nothing is removed"

@@ -267,6 +267,18 @@ def test_a_deletion_of_another_cluster_of_its_name_removes_nothing() -> None:
         assert bench.files == before
 
 
+def test_a_deletion_that_another_inventory_tells_of_an_unknown_id_removes_nothing() -> (
+    None
+):
+    bench = served("orders")
+    before = dict(bench.files)
+    state = ClusterState.DELETED
+    for inventory_id in ("other", ""):
+        gone = unread((), inventory="hub", inventory_id=inventory_id, state=state)
+        assert rows(bench.run(gone)) == {("skip", None, str(Code.CLUSTER_VANISHED))}
+        assert bench.files == before
+
+
 def test_what_another_inventory_says_counts_less_while_its_own_cannot_be_read() -> None:
     bench = served("orders")
     before = dict(bench.files)

@@ -14,6 +14,8 @@ from functools import cached_property
 from reconciler.capacity import size
 from reconciler.model.claims import Wanted
 from reconciler.model.units import PortState, UnitKind
+from reconciler.plan.ledger_index import Identity, keeper
+from reconciler.plan.overlay import changes_of
 from reconciler.plan.world import World
 from reconciler.settings import PlacementRule
 
@@ -54,6 +56,7 @@ class Chooser:
         unit = wanted.wish.unit
         place = (cluster_id, unit.namespace, unit.name, "")
         kept = {at[0] for at in self._world.index.ledger.kept.get(place, ())}
+        kept |= self._inherited.get(place, set())
         return next((name for name in names if name in kept), "")
 
     def _before(self, wanted: Wanted, cluster_id: str) -> str:
@@ -68,6 +71,15 @@ class Chooser:
         released = [each for each in found if each.state is PortState.RELEASED]
         latest = max(released, key=lambda each: (each.since, each.path), default=None)
         return latest.gateway if latest is not None else ""
+
+    @cached_property
+    def _inherited(self) -> Mapping[Identity, set[str]]:
+        """Gateways on which successors have reservations, by unit under its present id."""
+        found: dict[Identity, set[str]] = {}
+        for at, entry in changes_of(self._world.entries).items():
+            if (unit := keeper(entry)) is not None:
+                found.setdefault(unit, set()).add(at[0])
+        return found
 
     @cached_property
     def _sizes(self) -> Mapping[str, int]:

@@ -169,8 +169,17 @@ def berths_of(ledger: LedgerIndex, entries: Mapping[At, Entry], gateway: str) ->
         for name, key in ledger.kept.get(unit_of(owner), ()):
             if name == gateway and isinstance(key, int) and key not in changed:
                 yield key
+        mine = unit_of(owner)
+        yield from (key for key, entry in changed.items() if keeper(entry) == mine)
 
     return Berths(entries=over(ports, changed), live=live, former=former, kept=kept)
+
+
+def keeper(entry: Entry | None) -> Identity | None:
+    """The unit for which people reserved an entry, under its cluster's present id."""
+    if entry is None or entry.owner is None or entry.state is not PortState.RESERVED:
+        return None
+    return unit_of(entry.owner)
 
 
 def unit_of(owner: Owner) -> Identity:

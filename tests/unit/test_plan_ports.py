@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from reconciler.ledger_file import parse_entry
-from reconciler.model.units import PortState, UnitId
+from reconciler.ledger_file import Entry, format_entry, parse_entry
+from reconciler.model.plans import Op
+from reconciler.model.units import Owner, PortState, UnitId
 from tests.planning import Bench, claims, ops, settings, summary, wanted, wish
 
 
@@ -421,3 +422,23 @@ def test_states_of_the_ledger_are_the_documented_words() -> None:
         "reserved",
     ]
     assert str(UnitId(cluster="eu1", namespace="shop", name="a")) == "eu1/shop/a"
+
+
+def test_a_successor_has_what_people_reserved_for_its_unit() -> None:
+    bench = Bench()
+    bench.run(claims(wanted(wish("orders"))))
+    owner = Owner(
+        cluster="eu1",
+        cluster_id="id-eu1",
+        namespace="shop",
+        name="billing",
+        route="tcp",
+    )
+    kept = Entry(gateway="public", key=20042, state=PortState.RESERVED, owner=owner)
+    bench.person({kept.path: format_entry(kept)})
+    record = bench.files["clusters/eu1.yaml"]
+    bench.person({"clusters/eu1.yaml": record + b"accept: [new]\n"})
+    orders, billing = wanted(wish("orders")), wanted(wish("billing"))
+    bench.run(claims(orders, cluster_id="new"))
+    made = bench.run(claims(orders, billing, cluster_id="new"))
+    assert [(row.op, row.port) for row in made.rows] == [(Op.CREATE, 20042)]

@@ -265,6 +265,18 @@ def test_a_crd_that_is_removed_is_a_failure_and_its_return_is_not(on: On) -> Non
     on(use)
 
 
+def test_a_hub_that_denies_what_it_says_that_it_serves_is_a_failure(on: On) -> None:
+    async def use(place: Place) -> None:
+        place.provision()
+        await place.until(place.is_known)
+        for verb in ("list", "watch"):
+            place.hub.broken[verb] = status(404, "NotFound")
+        place.hub.cut()
+        await place.until(lambda: place.failure() is not None)
+
+    on(use)
+
+
 def test_an_older_version_that_is_served_is_followed_and_left(on: On) -> None:
     old = ("cluster.x-k8s.io/v1beta1", "clusters")
     hub = FakeHub()

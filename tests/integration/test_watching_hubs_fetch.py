@@ -91,7 +91,7 @@ class Named:
 @pytest.fixture
 def named(monkeypatch: pytest.MonkeyPatch) -> Named:
     source = Named()
-    monkeypatch.setitem(HUBS, "karmada", source)
+    monkeypatch.setitem(HUBS, "gardener", source)
     return source
 
 
@@ -108,7 +108,7 @@ def test_what_objects_name_is_fetched_when_it_is_new_and_when_it_comes(
             place.is_known, "a Secret that was missing is asked for again"
         )
 
-    on(use, source="karmada")
+    on(use, source="gardener")
 
 
 def test_what_objects_name_is_fetched_again_after_its_seconds(
@@ -123,7 +123,7 @@ def test_what_objects_name_is_fetched_again_after_its_seconds(
         place.hub.put(SECRETS, capi_secret("eu1", text))
         await place.until(lambda: place.token() == "an0ther-token")
 
-    on(use, source="karmada")
+    on(use, source="gardener")
 
 
 def test_credentials_that_are_refused_are_fetched_at_once(
@@ -149,7 +149,7 @@ def test_credentials_that_are_refused_are_fetched_at_once(
         await place.until(lambda: place.workload_heard("an0ther-token"))
         await place.until(place.is_known)
 
-    on(use, source="karmada")
+    on(use, source="gardener")
 
 
 def test_a_hub_that_hesitates_takes_no_credentials_away(on: On, named: Named) -> None:
@@ -163,7 +163,7 @@ def test_a_hub_that_hesitates_takes_no_credentials_away(on: On, named: Named) ->
         await place.until(lambda: place.hub.count("get", "secrets") > asked + 1)
         assert place.is_known()
 
-    on(use, source="karmada", pace=replace(QUICK, deadline=60.0))
+    on(use, source="gardener", pace=replace(QUICK, deadline=60.0))
 
 
 def mutate(chance: random.Random, hub: FakeHub) -> None:
